@@ -1,0 +1,1 @@
+"""Kuzushiji-MNIST classifiers, tracked with MLflow."""

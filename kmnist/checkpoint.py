@@ -1,0 +1,144 @@
+"""A run's checkpoint: one file that is either the old state or the new one, never half of it, and holds no pickle.
+
+The format is safetensors (https://github.com/huggingface/safetensors): the weights, the best weights and the
+optimizer's tensors by name, and everything else as JSON in the file's metadata. No generator states are kept: all
+randomness of an epoch is a function of the seed and the epoch's number (see ``training.py``).
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from kmnist.config import TrainConfig
+from kmnist.errors import CheckpointError, SettingError
+from kmnist.metrics import Metrics
+from kmnist.training import Epoch
+
+FILE_NAME = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """All that the rest of a run depends on, after its last whole epoch.
+
+    Attributes:
+        run_id: the tracked run.
+        config: its settings.
+        data_digests: SHA-256 of the train and test images, by split.
+        epochs: every epoch so far.
+        best_epoch: number of the epoch whose weights ``best`` holds.
+        model: weights of the last epoch, by name.
+        best: weights of the best epoch, by name.
+        train_state: what ``TrainState.state_dict`` gave.
+    """
+
+    run_id: str
+    config: TrainConfig
+    data_digests: dict[str, str]
+    epochs: list[Epoch]
+    best_epoch: int
+    model: dict[str, Tensor]
+    best: dict[str, Tensor]
+    train_state: dict[str, Any]
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write ``folder/checkpoint.safetensors`` under a temporary name, force it to disk, and rename it.
+
+    Raises:
+        CheckpointError: it cannot be written; what was there before is untouched.
+    """
+    optimizer = checkpoint.train_state["optimizer"]
+    tensors = {
+        **{f"model/{name}": tensor for name, tensor in checkpoint.model.items()},
+        **{f"best/{name}": tensor for name, tensor in checkpoint.best.items()},
+        **{f"optimizer/{key}/{name}": x for key, state in optimizer["state"].items() for name, x in state.items()},
+    }
+    facts = {
+        "run_id": checkpoint.run_id,
+        "config": checkpoint.config.as_text(),
+        "data_digests": checkpoint.data_digests,
+        "epochs": [asdict(replace(epoch, live=None)) for epoch in checkpoint.epochs],
+        "best_epoch": checkpoint.best_epoch,
+        "train_state": {**checkpoint.train_state, "optimizer": {"param_groups": optimizer["param_groups"]}},
+    }
+    path = folder / FILE_NAME
+    temporary = path.with_suffix(".tmp")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(save(tensors, {"kmnist": json.dumps(facts)}))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path} cannot be written ({error}); the checkpoint before it is untouched. Free some space, "
+            "or name another folder with --work-dir, and go on with: kmnist train --resume " + checkpoint.run_id
+        ) from error
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read back what :func:`save_checkpoint` wrote into ``folder``.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged or of another version of this program.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        known = sorted(found.parent.name for found in folder.parent.glob(f"*/{FILE_NAME}"))
+        raise CheckpointError(
+            f"no checkpoint of run {folder.name} in {folder.parent}; "
+            + (f"there are checkpoints of: {', '.join(known)}" if known else "there are none of any run")
+            + ". A finished run keeps none: its model is in the tracking server"
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            facts = json.loads(file.metadata()["kmnist"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        state: dict[int, dict[str, Tensor]] = {}
+        for name in tensors:
+            if name.startswith("optimizer/"):
+                _, key, field = name.split("/")
+                state.setdefault(int(key), {})[field] = tensors[name]
+        train_state = facts["train_state"]
+        train_state["optimizer"]["state"] = state
+        return Checkpoint(
+            run_id=facts["run_id"],
+            config=TrainConfig.parse(facts["config"]),
+            data_digests=facts["data_digests"],
+            epochs=[_epoch(numbers) for numbers in facts["epochs"]],
+            best_epoch=facts["best_epoch"],
+            model=_below("model/", tensors),
+            best=_below("best/", tensors),
+            train_state=train_state,
+        )
+    except (SafetensorError, SettingError, OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or of another version of this program ({error}); delete it and train anew"
+        ) from error
+
+
+def _epoch(numbers: dict[str, Any]) -> Epoch:
+    return Epoch(**{**numbers, "train": Metrics(**numbers["train"]), "valid": Metrics(**numbers["valid"])})
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the rename itself to disk, so that a machine that loses power keeps one of the two files."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

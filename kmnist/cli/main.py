@@ -1,0 +1,42 @@
+"""The command ``kmnist``: its subcommands, and what an error looks like."""
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from cyclopts import App, Parameter
+
+from kmnist.errors import KmnistError, Terminated
+
+app = App(
+    name="kmnist",
+    help="Train Kuzushiji-MNIST classifiers, tracked with MLflow.",
+    default_parameter=Parameter(negative=()),
+)
+app.command("kmnist.cli.train:train")
+app.command("kmnist.cli.sync:sync")
+app.command("kmnist.cli.mlproject:mlproject")
+
+
+def main() -> None:
+    """Run the command line. Exit status: 0 done, 1 one of our errors, 2 bad usage, 130 or 143 interrupted."""
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except KmnistError as error:
+        _fail(str(error), 1)
+    except Terminated:
+        sys.exit(128 + signal.SIGTERM)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    raise Terminated
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"kmnist: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,122 @@
+"""What a person sees while a network is trained."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from kmnist.checkpoint import Checkpoint
+from kmnist.config import TrainConfig
+from kmnist.data import Dataset
+from kmnist.experiment import Result
+from kmnist.training import Epoch
+
+if TYPE_CHECKING:
+    from kmnist.tracking import MlflowRun
+
+LINES = 10  # printed for a whole training where there is no terminal to draw a bar on
+
+
+class Screen:
+    """Writes to standard output; a quiet one writes results only."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def say(self, line: str) -> None:
+        """One line, quiet or not."""
+        self._console.print(line, markup=False)
+
+    def data(self, data: Dataset) -> None:
+        """What is trained on; on the stand-in, loudly."""
+        if data.name == "sample":
+            self.say(_SAMPLE_WARNING)
+        elif not self._quiet:
+            self.say(f"Kuzushiji-MNIST: {len(data.train):,} images to train on, {len(data.test):,} to test")
+
+    def run(self, run_id: str, url: str) -> None:
+        """Where the run can be looked at."""
+        if not self._quiet:
+            self.say(f"run {run_id}\n{url}")
+
+    @contextmanager
+    def epochs(self, config: TrainConfig, checkpoint: Checkpoint | None) -> Iterator[Callable[[Epoch, Epoch], None]]:
+        """A bar over the epochs with the numbers that matter; where no terminal is, a line now and then."""
+        if self._quiet or not self._console.is_terminal:
+            yield self._ignore if self._quiet else self._line_for(config.epochs)
+            return
+        bar = Progress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        done = len(checkpoint.epochs) if checkpoint else 0
+        with bar:
+            task = bar.add_task("", total=config.epochs, completed=done, numbers="")
+
+            def show(epoch: Epoch, best: Epoch) -> None:
+                bar.update(task, completed=epoch.number, numbers=_numbers(epoch, best))
+
+            yield show
+
+    def interrupted(self, run: "MlflowRun") -> None:
+        """How to go on."""
+        self.say(
+            f"interrupted; everything up to the last whole epoch is kept. Go on with: kmnist train --resume {run.id}"
+        )
+        self._unsent(run)
+
+    def result(self, result: Result, data: Dataset, run: "MlflowRun") -> None:
+        """One line of results."""
+        best, last = result.best, result.epochs[-1]
+        self.say(
+            f"best epoch {best.number}: valid accuracy {best.valid.accuracy:.2%}, "
+            f"test accuracy {result.test.accuracy:.2%}, test loss {result.test.loss:.4f} | "
+            f"last epoch {last.number}: test accuracy {result.test_last.accuracy:.2%} | {result.seconds:.1f} s"
+        )
+        self._unsent(run)
+        if data.name == "sample":
+            self.say(_SAMPLE_WARNING)
+
+    def _unsent(self, run: "MlflowRun") -> None:
+        if run.unsent_bytes:
+            self.say(
+                f"the tracking server has not taken all of this run yet ({run.trouble or 'it is slow'}); "
+                f"nothing is lost: it waits in {run.folder}. Send it with: kmnist sync"
+            )
+        if run.rejected:
+            self.say(f"the tracking server refused {run.rejected} records; they are in {run.folder}/rejected.jsonl")
+
+    def _line_for(self, epochs: int) -> Callable[[Epoch, Epoch], None]:
+        def show(epoch: Epoch, best: Epoch) -> None:
+            if epoch.number == 1 or epoch.number % max(epochs // LINES, 1) == 0:
+                self.say(f"epoch {epoch.number}/{epochs}: {_numbers(epoch, best)}")
+                sys.stdout.flush()
+
+        return show
+
+    @staticmethod
+    def _ignore(epoch: Epoch, best: Epoch) -> None: ...
+
+
+_SAMPLE_WARNING = (
+    "NOT KMNIST: this is the drawn sample set, because Kuzushiji-MNIST was not found or sample was asked for. Its "
+    "numbers say nothing about KMNIST. (--data-dir names a folder with the four files.)"
+)
+
+
+def _numbers(epoch: Epoch, best: Epoch) -> str:
+    return (
+        f"train loss {epoch.train.loss:.4f}  valid loss {epoch.valid.loss:.4f}  valid accuracy "
+        f"{epoch.valid.accuracy:.2%} (best {best.valid.accuracy:.2%}, epoch {best.number})  "
+        f"{epoch.images_per_second:,.0f} img/s"
+    )

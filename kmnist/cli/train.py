@@ -1,0 +1,113 @@
+"""``kmnist train``"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from kmnist.cli.options import DataDir, Settings, TrackingUri, WorkDir, given_settings
+from kmnist.config import TrainConfig
+from kmnist.errors import CheckpointError
+
+
+def train(
+    *,
+    settings: Settings | None = None,  # type: ignore[valid-type]
+    experiment: Annotated[Path | None, Parameter(show_default=False)] = None,
+    resume: Annotated[str | None, Parameter(show_default=False)] = None,
+    data_dir: DataDir = Path("data"),
+    work_dir: WorkDir = Path("runs"),
+    device: str = "auto",
+    tracking_uri: TrackingUri = None,
+    experiment_name: Annotated[str, Parameter(env_var="MLFLOW_EXPERIMENT_NAME")] = "kmnist",
+    run_name: Annotated[str | None, Parameter(show_default=False)] = None,
+    quiet: bool = False,
+) -> None:
+    """Train a network and track it.
+
+    Parameters
+    ----------
+    experiment
+        YAML file of settings; those on the command line win over it
+    resume
+        id of a run to go on with after its last whole epoch, as if it had never stopped
+    data_dir
+        folder of the four KMNIST files, or where to download them to
+    work_dir
+        folder for checkpoints and for what the tracking server has not taken yet
+    device
+        auto, cpu, cuda, cuda:1, ...
+    tracking_uri
+        MLflow server or database [default: sqlite:///mlflow.db]
+    experiment_name
+        MLflow experiment that a new run belongs to
+    run_name
+        name of the run in MLflow [default: what it is]
+    quiet
+        print the results only
+    """
+    given = given_settings(settings, experiment)
+    if resume is not None:
+        from kmnist.checkpoint import load_checkpoint
+
+        checkpoint = load_checkpoint(work_dir / resume)
+        config = checkpoint.config
+        _refuse_other_settings(config, given, resume)
+    else:
+        checkpoint = None
+        config = TrainConfig.parse(given)
+
+    # Imported here, once the settings are known to be good: together they take seconds.
+    from kmnist.cli.progress import Screen
+    from kmnist.datasets import load_dataset
+    from kmnist.experiment import prepare
+    from kmnist.experiment import train as train_experiment
+    from kmnist.tracking import MlflowRun, check_params, connect, create_run, reopen_run, run_url
+    from kmnist.training import resolve_device
+
+    screen = Screen(quiet)
+    chosen_device = resolve_device(device)
+    client = connect(tracking_uri)
+    data = load_dataset(config.dataset, data_dir, progress=not quiet)
+    screen.data(data)
+    splits = prepare(config, data)
+    if checkpoint is not None:
+        entity = reopen_run(client, checkpoint.run_id)
+    else:
+        name = run_name or _run_name(config, experiment)
+        entity = create_run(client, experiment_name, f"SAMPLE {name}" if data.name == "sample" else name)
+    check_params(entity, config)
+
+    run = MlflowRun(client, entity, work_dir / entity.info.run_id)
+    screen.run(entity.info.run_id, run_url(client, entity))
+    try:
+        with run, screen.epochs(config, checkpoint) as show:
+            run.log_environment()
+            result = train_experiment(
+                config, splits, run, run.folder, device=chosen_device, resume=checkpoint, on_epoch=show
+            )
+    except KeyboardInterrupt:
+        screen.interrupted(run)
+        raise
+    run.discard_folder()
+    screen.result(result, data, run)
+
+
+def _run_name(config: TrainConfig, file: Path | None) -> str:
+    """What the run is, for example ``plain 512-256-128-64 adam 0.001 b128 s0``, after the name of its file."""
+    widths = "-".join(str(width) for width in config.hidden)
+    dropout = f" p{config.dropout:g}" if config.dropout else ""
+    what = f"{config.optimizer} {config.learning_rate:g} b{config.batch_size} e{config.epochs} s{config.seed}"
+    return f"{f'{file.stem}: ' if file else ''}{config.arch} {widths}{dropout} {what}"
+
+
+def _refuse_other_settings(config: TrainConfig, given: dict[str, str], run_id: str) -> None:
+    wanted = TrainConfig.parse({**config.as_text(), **given}).as_text()
+    differing = [
+        f"{name} is {text}, not {wanted[name]}" for name, text in config.as_text().items() if wanted[name] != text
+    ]
+    if differing:
+        raise CheckpointError(
+            f"run {run_id} was started with other settings: {'; '.join(differing)}. "
+            "Resume it without them, or start a new run"
+        )

@@ -1,0 +1,41 @@
+"""The exceptions of this package.
+
+    KmnistError                  everything that we raise on purpose; the command prints it as one message
+    ├── SettingError             a setting is unknown, malformed or out of its range
+    ├── DataError                a data file is missing, damaged or cannot be written
+    ├── CheckpointError          a checkpoint is missing, unreadable, of other settings, or cannot be written
+    ├── TrainingDiverged         the loss is no longer a number
+    └── TrackingError            the tracking server cannot be used, or a run is not what it should be
+
+    Terminated                   SIGTERM; like KeyboardInterrupt, no ``except Exception`` may swallow it
+
+Every message shows the value, the rule and the way out.
+"""
+
+
+class KmnistError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class SettingError(KmnistError):
+    """A setting is unknown, malformed or out of its range."""
+
+
+class DataError(KmnistError):
+    """A data file is missing, damaged or cannot be written."""
+
+
+class CheckpointError(KmnistError):
+    """A checkpoint is missing, unreadable, of other settings, or cannot be written."""
+
+
+class TrainingDiverged(KmnistError):
+    """The loss is no longer a number."""
+
+
+class TrackingError(KmnistError):
+    """The tracking server cannot be used, or a run is not what it should be."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM)."""

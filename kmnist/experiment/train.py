@@ -1,0 +1,92 @@
+"""One run: build, fit, keep the best, evaluate on test once at the end, and tell a ``Run`` about all of it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kmnist.checkpoint import Checkpoint
+from kmnist.config import TrainConfig
+from kmnist.data import Images
+from kmnist.errors import CheckpointError
+from kmnist.experiment.keeper import Keeper, epoch_metrics
+from kmnist.experiment.results import Result, log_results
+from kmnist.experiment.run import Run
+from kmnist.experiment.splits import Splits
+from kmnist.models import build
+from kmnist.training import Epoch, evaluate, fit, resolve_precision
+
+
+def train(
+    config: TrainConfig,
+    splits: Splits,
+    run: Run,
+    folder: Path,
+    *,
+    device: torch.device | str = "cpu",
+    resume: Checkpoint | None = None,
+    on_epoch: Callable[[Epoch, Epoch], None] = lambda epoch, best: None,
+) -> Result:
+    """Train, write everything down, and evaluate on the test split once, after the last epoch.
+
+    Args:
+        config: the settings.
+        splits: from :func:`prepare`; ``test`` is not looked at before the end.
+        run: where to write to.
+        folder: for the checkpoint, written after every epoch.
+        device: where to compute.
+        resume: go on after this checkpoint's last epoch; the numbers are those of a run that was never stopped.
+        on_epoch: called with each epoch and the best so far; what it raises ends the training.
+
+    Raises:
+        CheckpointError: a checkpoint cannot be written, or ``resume`` is of other data.
+        TrainingDiverged: the loss is no longer a number.
+    """
+    digests = splits.digests()
+    if resume is not None and resume.data_digests != digests:
+        raise CheckpointError(
+            f"the checkpoint of run {resume.run_id} was trained on other images (SHA-256 of train "
+            f"{resume.data_digests['train'][:12]}, here {digests['train'][:12]}); use the same --data-dir"
+        )
+    model = build(config, *_mean_and_std(splits.train))
+    if resume is None:
+        _log_start(config, splits, run, torch.device(device))
+    else:
+        model.load_state_dict(resume.model)
+    started = time.perf_counter()
+    with Keeper(config, run, folder, digests, model, resume) as keeper:
+        train_state = resume.train_state if resume else None
+        if not keeper.should_stop:
+            for epoch in fit(model, splits.train, splits.valid, config, device=device, resume=train_state):
+                keeper.keep(epoch)
+                on_epoch(epoch, keeper.best)
+                if keeper.should_stop:
+                    break
+    seconds = time.perf_counter() - started
+
+    test_last, _ = evaluate(model, splits.test, device)
+    model.load_state_dict(keeper.best_weights)
+    test, log_probabilities = evaluate(model, splits.test, device)
+    result = Result(keeper.epochs, keeper.best, test, test_last, seconds)
+    log_results(config, splits, digests["train"], result, log_probabilities.numpy(), run)
+    linked = {**epoch_metrics(result.best), "test/loss": test.loss, "test/accuracy": test.accuracy}
+    run.log_model(model, result.best.number, linked)
+    return result
+
+
+def _log_start(config: TrainConfig, splits: Splits, run: Run, device: torch.device) -> None:
+    run.log_params(config.as_text())
+    precision = resolve_precision(config.precision, device)
+    run.log_tags({"dataset": splits.name, "device": str(device), "precision": precision})
+    for context, images in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
+        run.log_data(context, images, splits.name, splits.source)
+
+
+def _mean_and_std(images: Images) -> tuple[float, float]:
+    """Of the pixels on the scale 0..1, from their histogram: exact, and without a float copy of the images."""
+    counts = np.bincount(images.pixels.reshape(-1), minlength=256)
+    values = np.arange(256) / 255
+    mean = float(np.average(values, weights=counts))
+    return mean, float(np.sqrt(np.average((values - mean) ** 2, weights=counts))) or 1.0

@@ -1,0 +1,41 @@
+"""``MLproject``, rendered from ``TrainConfig``: its parameters are the settings, with their defaults and meanings."""
+
+import textwrap
+
+import yaml
+
+from kmnist.config import TrainConfig, to_text
+
+HEADER = """\
+# The MLflow Project. Written by `kmnist mlproject` from kmnist/config.py: change the settings there, not here.
+"""
+
+
+def render() -> str:
+    """The text of the file ``MLproject``.
+
+    ``exec`` lets a signal to ``mlflow run`` reach the training, which then ends its run as KILLED.
+    A parameter that is not declared is appended to the command by MLflow, as ``--name value``; so the entry point
+    ``experiment`` takes any setting on top of its file.
+    """
+    fields = TrainConfig.model_fields
+    flags = " ".join(f"--{name.replace('_', '-')} {{{name}}}" for name in fields)
+    lines = [HEADER, "name: kmnist", "python_env: python_env.yaml", "", "entry_points:", "  main:", "    parameters:"]
+    for name, field in fields.items():
+        lines.append(f"      # {field.description}")
+        default = yaml.safe_dump(to_text(field.default), default_style='"', width=200).strip()
+        lines.append(f"      {name}: {{type: string, default: {default}}}")
+    lines += ["    command: >-", *_folded(f"exec python -m kmnist train {flags}")]
+    lines += [
+        "  experiment:",
+        "    parameters:",
+        "      # a file of settings; any setting can be given on top of it: -P epochs=3",
+        "      experiment: {type: path}",
+        "    command: >-",
+        *_folded("exec python -m kmnist train --experiment {experiment}"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _folded(command: str) -> list[str]:
+    return textwrap.wrap(command, 112, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False)

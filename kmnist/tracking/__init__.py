@@ -1,0 +1,11 @@
+"""MLflow: the one room that knows it.
+
+``connect`` finds the server and the run, ``run`` is what a training writes to, ``journal`` keeps every record on disk
+until ``sender`` has carried it over, ``model`` saves and publishes networks, ``pending`` sends what an outage left.
+"""
+
+from kmnist.tracking.connect import check_params, connect, create_run, reopen_run, run_url
+from kmnist.tracking.pending import send_pending
+from kmnist.tracking.run import MlflowRun
+
+__all__ = ["MlflowRun", "check_params", "connect", "create_run", "reopen_run", "run_url", "send_pending"]

@@ -1,0 +1,133 @@
+"""Reaching the tracking server: everything that can be wrong with it is said here, before a training starts."""
+
+import os
+import time
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Run, RunStatus
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+
+from kmnist.config import TrainConfig
+from kmnist.errors import SettingError, TrackingError
+
+# MLflow's own retries would let one call on a dead server block for minutes; the journal does the waiting instead.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+WAY_OUT = (
+    "Start the server, name another with --tracking-uri or MLFLOW_TRACKING_URI, "
+    "or track into a local file: --tracking-uri sqlite:///mlflow.db"
+)
+
+
+def connect(tracking_uri: str | None = None) -> MlflowClient:
+    """A client whose server answered just now.
+
+    Args:
+        tracking_uri: where to track; ``None`` is MLflow's own choice: ``MLFLOW_TRACKING_URI``, else
+            ``sqlite:///mlflow.db``.
+
+    Raises:
+        TrackingError: the server does not answer, or refuses us.
+    """
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:  # a URI can fail in any of MLflow's, requests' and SQLAlchemy's ways
+        raise TrackingError(f"the tracking server {uri} cannot be used: {_reason(error)}. {WAY_OUT}") from error
+    return client
+
+
+def create_run(client: MlflowClient, experiment_name: str, run_name: str) -> Run:
+    """A new RUNNING run, or the one that ``mlflow run`` made for us (``MLFLOW_RUN_ID``), with its name.
+
+    Raises:
+        TrackingError: the experiment is deleted, or the run cannot be made.
+    """
+    try:
+        if run_id := os.environ.get("MLFLOW_RUN_ID"):
+            client.set_tag(run_id, MLFLOW_RUN_NAME, run_name)
+            return client.get_run(run_id)
+        experiment = client.get_experiment_by_name(experiment_name)
+        if experiment is not None and experiment.lifecycle_stage != "active":
+            raise TrackingError(
+                f"the experiment {experiment_name!r} is deleted; restore it (mlflow experiments restore "
+                f"--experiment-id {experiment.experiment_id}) or name another with --experiment-name"
+            )
+        experiment_id = experiment.experiment_id if experiment else client.create_experiment(experiment_name)
+        now = time.time_ns() // 1_000_000
+        return client.create_run(experiment_id, now, resolve_tags(), run_name)
+    except MlflowException as error:
+        raise TrackingError(f"no run can be made in {experiment_name!r}: {_reason(error)}. {WAY_OUT}") from error
+
+
+def reopen_run(client: MlflowClient, run_id: str) -> Run:
+    """A run that did not finish, RUNNING again.
+
+    Raises:
+        TrackingError: there is no such run on this server, or it has finished.
+    """
+    try:
+        run = client.get_run(run_id)
+        if run.info.status == RunStatus.to_string(RunStatus.FINISHED):
+            raise TrackingError(f"run {run_id} has FINISHED: there is nothing to resume; start another for more epochs")
+        client.update_run(run_id, status="RUNNING")
+    except MlflowException as error:
+        raise TrackingError(
+            f"run {run_id} cannot be resumed on {mlflow.get_tracking_uri()}: {_reason(error)}. "
+            "Is it the server that the run was tracked to? (--tracking-uri)"
+        ) from error
+    return run
+
+
+def check_params(run: Run, config: TrainConfig) -> None:
+    """See that the settings which the run has as parameters are those of ``config``.
+
+    MLflow's parameters are immutable text, and ``mlflow run`` logs what the user typed before we start. So they are
+    compared by value: ``1e-3`` is 0.001.
+
+    Raises:
+        TrackingError: the run has a setting with another value.
+    """
+    wanted, there = config.as_text(), run.data.params
+    differing = [
+        f"{name}: {there[name]} there, {text} here"
+        for name, text in wanted.items()
+        if name in there and not _same(config, name, there[name])
+    ]
+    if differing:
+        raise TrackingError(
+            f"run {run.info.run_id} was started with other settings ({'; '.join(differing)}), and MLflow's "
+            "parameters cannot be changed; start a new run"
+        )
+
+
+def run_url(client: MlflowClient, run: Run) -> str:
+    """The page of a run, or how to get one where the tracking store has no server."""
+    page = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    uri: str = client.tracking_uri
+    if uri.startswith("http"):
+        return uri.rstrip("/") + page
+    return f"look at it with: mlflow ui --backend-store-uri {uri}  at http://127.0.0.1:5000{page}"
+
+
+def _same(config: TrainConfig, name: str, text: str) -> bool:
+    try:
+        return TrainConfig.parse({**config.as_text(), name: text}) == config
+    except SettingError:
+        return False
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, with what a wrong password or host needs added."""
+    line = (str(error) or type(error).__name__).splitlines()[0][:300]
+    if "401" in line or "credentials" in line.lower():
+        return f"{line}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    if "403" in line and "host" in line.lower():
+        return f"{line}; the server must be started with this host among its --allowed-hosts"
+    return line

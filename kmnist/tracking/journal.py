@@ -1,0 +1,111 @@
+"""The journal: everything a run wants to tell MLflow is on disk before it is sent, and is struck off when it arrived.
+
+A folder holds ``journal.jsonl`` (one JSON record a line, append only), ``sent`` (how many bytes of it have arrived)
+and ``payloads/`` (files that records refer to). A process killed at any byte leaves a readable journal: a record counts
+from its line feed on, and its payload is complete before the record is written.
+"""
+
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+JOURNAL = "journal.jsonl"
+
+
+class Journal:
+    """An append-only queue of records on disk, for one writing and one reading thread.
+
+    Args:
+        folder: created if need be; what an earlier process left there unsent is read first.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.payloads = folder / "payloads"
+        self.payloads.mkdir(parents=True, exist_ok=True)
+        self._path = folder / JOURNAL
+        self._sent_path = folder / "sent"
+        self._path.touch()
+        self._cut_torn_record()
+        self._sent = int(self._sent_path.read_text()) if self._sent_path.exists() else 0
+        self._size = self._path.stat().st_size
+        self._writer = self._path.open("ab", buffering=0)
+        self._reader = self._path.open("rb")
+        self._grown = threading.Condition()
+
+    def append(self, record: Record) -> None:
+        """Add a record. It survives this process from here on."""
+        line = json.dumps(record).encode() + b"\n"
+        with self._grown:
+            self._writer.write(line)
+            self._size += len(line)
+            self._grown.notify_all()
+
+    def new_payload(self, name: str) -> Path:
+        """A path in the payload folder that no earlier payload has; ``name`` is its last part."""
+        with self._grown:
+            number = sum(1 for _ in self.payloads.iterdir())
+            folder = self.payloads / f"{number:06d}"
+            folder.mkdir()
+        return folder / name
+
+    def peek(self, timeout: float) -> tuple[Record, int] | None:
+        """The oldest unsent record and the position after it; ``None`` if there is none within ``timeout`` seconds."""
+        with self._grown:
+            self._grown.wait_for(lambda: self._sent < self._size, timeout)
+            if self._sent >= self._size:
+                return None
+        self._reader.seek(self._sent)
+        record: Record = json.loads(self._reader.readline())
+        return record, self._reader.tell()
+
+    def strike(self, position: int) -> None:
+        """Everything before ``position`` has arrived."""
+        temporary = self._sent_path.with_suffix(".tmp")
+        temporary.write_text(str(position))
+        temporary.replace(self._sent_path)
+        with self._grown:
+            self._sent = position
+            self._grown.notify_all()
+
+    def reject(self, record: Record, reason: str) -> None:
+        """Keep, apart, a record that the server will never take."""
+        with (self.folder / "rejected.jsonl").open("a") as file:
+            file.write(json.dumps({"reason": reason, **record}) + "\n")
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much of the journal has not arrived yet."""
+        with self._grown:
+            return self._size - self._sent
+
+    def wait_for_progress(self, timeout: float) -> bool:
+        """Wait until a record is struck off (true) or ``timeout`` seconds pass (false)."""
+        with self._grown:
+            before = self._sent
+            return self._grown.wait_for(lambda: self._sent > before, timeout)
+
+    def close(self) -> None:
+        """Close the files; delete them if everything has arrived."""
+        self._writer.close()
+        self._reader.close()
+        if self.pending_bytes == 0:
+            self._path.unlink(missing_ok=True)
+            self._sent_path.unlink(missing_ok=True)
+            shutil.rmtree(self.payloads, ignore_errors=True)
+
+    def _cut_torn_record(self) -> None:
+        """A process killed while writing leaves a last line without its line feed: it never counted."""
+        with self._path.open("rb+") as file:
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                file.truncate(whole)
+                os.fsync(file.fileno())

@@ -1,0 +1,185 @@
+"""``MlflowRun``: a run in MLflow that training neither waits for nor dies of."""
+
+import json
+import shutil
+import time
+import traceback
+import uuid
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.http_dataset_source import HTTPDatasetSource
+from mlflow.data.numpy_dataset import NumpyDataset
+from mlflow.entities import Run as MlflowRunEntity
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES, MLFLOW_RUN_NOTE
+from PIL import Image
+from torch import nn
+
+from kmnist.data import Images
+from kmnist.errors import TrackingError
+from kmnist.tracking.journal import Journal
+from kmnist.tracking.model import save_model
+from kmnist.tracking.sender import Sender
+from kmnist.tracking.system import SystemMetrics, environment_tags
+
+#: How long the end of a run waits for a server that takes nothing, before it leaves the rest to ``kmnist sync``.
+PATIENCE_SECONDS = 15.0
+
+
+class MlflowRun:
+    """A run of an experiment, written through a journal on disk by a thread of its own.
+
+    It owns the run's status: used as a context manager it ends the run as FINISHED, as KILLED when interrupted
+    (SIGINT, SIGTERM), and as FAILED, with the traceback as an artifact, on any other exception. Nothing is global: any
+    number of runs can be written side by side.
+
+    Args:
+        client: from :func:`kmnist.tracking.connect.connect`.
+        run: from ``create_run`` or ``reopen_run``.
+        folder: of this run alone, for its journal; what an earlier process left unsent in it is sent first.
+
+    Raises:
+        TrackingError: another process is writing this run, or ``folder`` cannot be written.
+    """
+
+    def __init__(self, client: MlflowClient, run: MlflowRunEntity, folder: Path) -> None:
+        self.id: str = run.info.run_id
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(folder / "lock", timeout=0)
+            self._lock.acquire()
+            self._journal = Journal(folder)
+        except Timeout:
+            raise TrackingError(f"another process is working on run {self.id} (it holds {folder / 'lock'})") from None
+        except OSError as error:
+            raise TrackingError(f"{folder} cannot be written ({error}); name another with --work-dir") from error
+        self._sender = Sender(client, self.id, self._journal)
+        self._params = run.data.params
+        self._system = SystemMetrics()
+        self._sender.start()
+
+    def log_params(self, params: Mapping[str, str]) -> None:
+        """Parameters, as text. Those that the run has are left as they are: MLflow refuses another spelling."""
+        if missing := {name: text for name, text in params.items() if name not in self._params}:
+            self._journal.append({"op": "params", "params": missing})
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Tags, as text; a later value replaces an earlier one."""
+        self._journal.append({"op": "tags", "tags": dict(tags)})
+
+    def log_environment(self) -> None:
+        """Versions, processor and commit as tags."""
+        self.log_tags(environment_tags())
+
+    def log_note(self, markdown: str) -> None:
+        """The text that the UI shows on top of the run."""
+        self.log_tags({MLFLOW_RUN_NOTE: markdown})
+
+    def log_data(self, context: str, images: Images, name: str, source: str) -> None:
+        """The images of one split as an input of the run, with the SHA-256 over all of them."""
+        digest = images.digest()
+        described = NumpyDataset(
+            images.pixels[:1],  # for the schema alone: MLflow's own digest would cover 12.7 images
+            HTTPDatasetSource(source) if source.startswith("http") else CodeDatasetSource({"drawn by": source}),
+            targets=images.labels[:1],
+            name=f"{name}-{context}",
+            digest=digest[:32],  # MLflow takes at most 36 characters
+        ).to_dict()
+        record = {key: described[key] for key in ("name", "digest", "source_type", "source", "schema")}
+        record["profile"] = json.dumps(
+            {"images": len(images), "per_class": np.bincount(images.labels).tolist(), "sha256": digest}
+        )
+        self._journal.append({"op": "inputs", "context": context, "dataset": record})
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
+        """Metrics of one step; sending a point again with the same timestamp changes nothing."""
+        stamp = timestamp_ms or _now_ms()
+        self._journal.append({"op": "metrics", "metrics": dict(metrics), "step": step, "timestamp_ms": stamp})
+
+    def beat(self, step: int) -> None:
+        """A sign of life after each epoch: the machine's load since the last one."""
+        self.log_metrics(self._system.sample(), step)
+
+    def log_file(self, content: bytes, path: str) -> None:
+        """An artifact under ``path`` (``folder/name``)."""
+        folder, _, name = path.rpartition("/")
+        payload = self._journal.new_payload(name)
+        payload.write_bytes(content)
+        place = str(payload.relative_to(self._journal.payloads))
+        self._journal.append({"op": "file", "payload": place, "folder": folder})
+
+    def log_image(self, image: Image.Image, key: str, step: int) -> None:
+        """One image of a series that the UI shows with a step slider.
+
+        The names are those of ``MlflowClient.log_image``, which cannot be used: it sends at once.
+        """
+        name = f"images/{key}+step+{step}+timestamp+{_now_ms()}+{uuid.uuid4()}"
+        for suffix, form in ((".png", "png"), ("+compressed.webp", "webp")):
+            content = BytesIO()
+            image.save(content, form)
+            self.log_file(content.getvalue(), name + suffix)
+        self.log_tags({MLFLOW_LOGGED_IMAGES: "true"})
+
+    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float]) -> None:
+        """The network as a logged model, linked to ``metrics`` at ``step``; moved to the CPU, set to evaluation."""
+        payload = self._journal.new_payload("model")
+        save_model(model, payload)
+        place = str(payload.relative_to(self._journal.payloads))
+        record = {"op": "model", "payload": place, "step": step, "metrics": dict(metrics), "timestamp_ms": _now_ms()}
+        self._journal.append(record)
+
+    def end(self, status: str, reason: str = "") -> None:
+        """End the run as FINISHED, FAILED or KILLED, and wait until all has arrived or the server takes nothing."""
+        if reason:
+            self.log_tags({"end_reason": reason})
+        self._journal.append({"op": "status", "status": status, "timestamp_ms": _now_ms()})
+        self._sender.drain(PATIENCE_SECONDS)
+        self._sender.stop()
+        self._journal.close()
+        self._lock.release()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What has not arrived; after :meth:`end`, what waits for ``kmnist sync``."""
+        return self._journal.pending_bytes
+
+    @property
+    def rejected(self) -> int:
+        """How many records the server refused for good."""
+        return self._sender.rejected
+
+    @property
+    def trouble(self) -> str | None:
+        """What the server answered last, if it was an error."""
+        return self._sender.last_error
+
+    def discard_folder(self) -> None:
+        """Delete the run's folder with its checkpoint, once the run has FINISHED and everything has arrived."""
+        if not self.unsent_bytes and not self.rejected:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.end("FINISHED")
+        elif isinstance(error, KeyboardInterrupt):
+            self.end("KILLED", f"interrupted ({type(error).__name__})")
+        else:
+            self.log_file("".join(traceback.format_exception(error)).encode(), "traceback.txt")
+            self.end("FAILED", f"{type(error).__name__}: {error}"[:500])
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,111 @@
+"""The sender: a thread that carries a journal's records to MLflow, in order, and waits out what is not there."""
+
+import json
+import threading
+
+import tenacity
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+from kmnist.tracking.journal import Journal, Record
+from kmnist.tracking.model import publish_model
+
+#: Answers that no repetition will change: the record itself is wrong. All else is an outage, and is waited out.
+HOPELESS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"}
+
+
+class Sender:
+    """Sends a journal until it is told to stop. Every record may be sent again without harm.
+
+    Args:
+        client: where to send to.
+        run_id: the run that all records are about.
+        journal: what to send.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str, journal: Journal) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._journal = journal
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="kmnist-sender", daemon=True)
+        self.rejected = 0
+        self.last_error: str | None = None
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def drain(self, patience_seconds: float) -> bool:
+        """Wait until all has arrived (true), or nothing has for ``patience_seconds`` (false)."""
+        while self._journal.pending_bytes:
+            if not self._journal.wait_for_progress(patience_seconds):
+                return False
+        return True
+
+    def stop(self) -> None:
+        """End the thread after the call it is in."""
+        self._stop.set()
+        self._thread.join(timeout=1)
+
+    def _work(self) -> None:
+        waiting = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Exception),
+            stop=tenacity.stop_when_event_set(self._stop),
+            sleep=tenacity.sleep_using_event(self._stop),
+            wait=tenacity.wait_exponential_jitter(initial=0.1, max=10),
+        )
+        while not self._stop.is_set():
+            if (item := self._journal.peek(timeout=0.2)) is None:
+                continue
+            record, position = item
+            try:
+                waiting(self._send_or_reject, record)
+            except tenacity.RetryError:
+                return
+            self._journal.strike(position)
+
+    def _send_or_reject(self, record: Record) -> None:
+        try:
+            self._send(record)
+            self.last_error = None
+        except MlflowException as error:
+            self.last_error = str(error).splitlines()[0]
+            if error.error_code not in HOPELESS:
+                raise
+            self.rejected += 1
+            self._journal.reject(record, str(error))
+        except Exception as error:  # remembered for the user, then waited out
+            self.last_error = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise
+
+    def _send(self, record: Record) -> None:
+        client, run_id = self._client, self._run_id
+        match record["op"]:
+            case "metrics":
+                stamp, step = record["timestamp_ms"], record["step"]
+                metrics = [Metric(key, value, stamp, step) for key, value in record["metrics"].items()]
+                client.log_batch(run_id, metrics=metrics)
+            case "params":
+                client.log_batch(run_id, params=[Param(key, value) for key, value in record["params"].items()])
+            case "tags":
+                client.log_batch(run_id, tags=[RunTag(key, value) for key, value in record["tags"].items()])
+            case "inputs":
+                dataset = Dataset(**record["dataset"])
+                context = InputTag(MLFLOW_DATASET_CONTEXT, record["context"])
+                client.log_inputs(run_id, datasets=[DatasetInput(dataset, [context])])
+            case "file":
+                payload = self._journal.payloads / record["payload"]
+                if payload.exists():  # else it arrived, and this process died before it could say so
+                    client.log_artifact(run_id, str(payload), record["folder"] or None)
+                    payload.unlink()
+            case "model":
+                folder = self._journal.payloads / record["payload"]
+                stamp, step = record["timestamp_ms"], record["step"]
+                publish_model(client, run_id, folder, step=step, metrics=record["metrics"], timestamp_ms=stamp)
+            case "status":
+                client.set_terminated(run_id, record["status"], record["timestamp_ms"])
+            case unknown:
+                raise ValueError(f"record of unknown kind {unknown!r}: {json.dumps(record)[:200]}")
