@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from kmnist.errors import DataError, SettingError
+from kmnist.errors import DataError, SettingError, root_cause
 from kmnist.kana import CLASSES
 
 Pixels = npt.NDArray[np.uint8]
@@ -203,7 +203,7 @@ def _download(folder: Path, name: str, progress: bool) -> Path:
         try:
             return Path(library.fetch(name, downloader=pooch.HTTPDownloader(progressbar=progress, timeout=(5, 30))))
         except (RequestException, ValueError) as error:  # unreachable, or the wrong checksum both times
-            reasons.append(f"{mirror}: {str(error).splitlines()[0]}")
+            reasons.append(f"{mirror}: {root_cause(error)}")
         except OSError as error:
             raise DataError(
                 f"data folder {folder} cannot be written ({error}); name another with --data-dir"

@@ -37,5 +37,12 @@ class TrackingError(KmnistError):
     """The tracking server cannot be used, or a run is not what it should be."""
 
 
+def root_cause(error: BaseException) -> BaseException:
+    """The innermost reason of an error: "Connection refused" says more than its wrappings."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return error
+
+
 class Terminated(KeyboardInterrupt):
     """The process was asked to end (SIGTERM)."""

@@ -13,10 +13,12 @@ app = App(
     name="kmnist",
     help="Train Kuzushiji-MNIST classifiers, tracked with MLflow.",
     default_parameter=Parameter(negative=()),
+    help_format="plaintext",  # markdown would cost a fifth of the start-up
 )
-app.command("kmnist.cli.train:train")
-app.command("kmnist.cli.sync:sync")
-app.command("kmnist.cli.mlproject:mlproject")
+# Named, not imported: a command is loaded when it is run.
+app.command("kmnist.cli.train:train", help="Train a network and track it.")
+app.command("kmnist.cli.sync:sync", help="Send what the tracking server has not taken yet.")
+app.command("kmnist.cli.mlproject:mlproject", help="Write the file MLproject anew (for developers).")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """``kmnist train``"""
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -66,6 +67,7 @@ def train(
     from kmnist.training import resolve_device
 
     screen = Screen(quiet)
+    _see_that_it_can_be_written(work_dir)
     chosen_device = resolve_device(device)
     client = connect(tracking_uri)
     data = load_dataset(config.dataset, data_dir, progress=not quiet)
@@ -91,6 +93,18 @@ def train(
         raise
     run.discard_folder()
     screen.result(result, data, run)
+
+
+def _see_that_it_can_be_written(folder: Path) -> None:
+    """Before a run exists that would have to be ended for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"work folder {folder} cannot be written ({error}); name another with --work-dir"
+        ) from error
 
 
 def _run_name(config: TrainConfig, file: Path | None) -> str:

@@ -1,7 +1,9 @@
 """Reaching the tracking server: everything that can be wrong with it is said here, before a training starts."""
 
+import logging
 import os
 import time
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
@@ -11,8 +13,11 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from kmnist.config import TrainConfig
-from kmnist.errors import SettingError, TrackingError
+from kmnist.errors import SettingError, TrackingError, root_cause
 
+# It announces each table that it makes.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
 # MLflow's own retries would let one call on a dead server block for minutes; the journal does the waiting instead.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -39,7 +44,9 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     except Exception as error:  # a URI can fail in any of MLflow's, requests' and SQLAlchemy's ways
-        raise TrackingError(f"the tracking server {uri} cannot be used: {_reason(error)}. {WAY_OUT}") from error
+        raise TrackingError(
+            f"the tracking server {without_password(uri)} cannot be used: {_reason(error)}. {WAY_OUT}"
+        ) from error
     return client
 
 
@@ -53,15 +60,8 @@ def create_run(client: MlflowClient, experiment_name: str, run_name: str) -> Run
         if run_id := os.environ.get("MLFLOW_RUN_ID"):
             client.set_tag(run_id, MLFLOW_RUN_NAME, run_name)
             return client.get_run(run_id)
-        experiment = client.get_experiment_by_name(experiment_name)
-        if experiment is not None and experiment.lifecycle_stage != "active":
-            raise TrackingError(
-                f"the experiment {experiment_name!r} is deleted; restore it (mlflow experiments restore "
-                f"--experiment-id {experiment.experiment_id}) or name another with --experiment-name"
-            )
-        experiment_id = experiment.experiment_id if experiment else client.create_experiment(experiment_name)
         now = time.time_ns() // 1_000_000
-        return client.create_run(experiment_id, now, resolve_tags(), run_name)
+        return client.create_run(_experiment_id(client, experiment_name), now, resolve_tags(), run_name)
     except MlflowException as error:
         raise TrackingError(f"no run can be made in {experiment_name!r}: {_reason(error)}. {WAY_OUT}") from error
 
@@ -79,8 +79,8 @@ def reopen_run(client: MlflowClient, run_id: str) -> Run:
         client.update_run(run_id, status="RUNNING")
     except MlflowException as error:
         raise TrackingError(
-            f"run {run_id} cannot be resumed on {mlflow.get_tracking_uri()}: {_reason(error)}. "
-            "Is it the server that the run was tracked to? (--tracking-uri)"
+            f"run {run_id} cannot be resumed on {without_password(client.tracking_uri)}: {_reason(error)}. "
+            "Is that where the run was tracked to? (--tracking-uri)"
         ) from error
     return run
 
@@ -113,7 +113,34 @@ def run_url(client: MlflowClient, run: Run) -> str:
     uri: str = client.tracking_uri
     if uri.startswith("http"):
         return uri.rstrip("/") + page
-    return f"look at it with: mlflow ui --backend-store-uri {uri}  at http://127.0.0.1:5000{page}"
+    return f"to look at it: mlflow ui --backend-store-uri {without_password(uri)}, then http://127.0.0.1:5000{page}"
+
+
+def without_password(uri: str) -> str:
+    """A URI that can be shown: ``postgresql://me:***@host/db``."""
+    parts = urlsplit(uri)
+    if not parts.password:
+        return uri
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")).geturl()
+
+
+def _experiment_id(client: MlflowClient, name: str) -> str:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(name)  # another process made it just now
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage != "active":
+        raise TrackingError(
+            f"the experiment {name!r} is deleted; restore it (mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}) or name another with --experiment-name"
+        )
+    return str(experiment.experiment_id)
 
 
 def _same(config: TrainConfig, name: str, text: str) -> bool:
@@ -124,8 +151,10 @@ def _same(config: TrainConfig, name: str, text: str) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, with what a wrong password or host needs added."""
-    line = (str(error) or type(error).__name__).splitlines()[0][:300]
+    """What an error comes down to, in a line, with what a wrong password or host needs added."""
+    cause = root_cause(error)
+    told = cause if isinstance(cause, OSError) else error
+    line = (str(told).strip() or type(told).__name__).splitlines()[0][:300]
     if "401" in line or "credentials" in line.lower():
         return f"{line}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     if "403" in line and "host" in line.lower():

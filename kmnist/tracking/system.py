@@ -10,6 +10,7 @@ from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
 from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
 from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 
 class SystemMetrics:
@@ -42,7 +43,7 @@ def environment_tags() -> dict[str, str]:
     )
     tags["threads"] = str(torch.get_num_threads())
     if commit := _git("rev-parse", "HEAD"):
-        tags["git.commit"] = commit
+        tags["git.commit"] = tags[MLFLOW_GIT_COMMIT] = commit
         tags["git.dirty"] = "true" if _git("status", "--porcelain", "--untracked-files=no") else "false"
     return tags
 
