@@ -14,6 +14,7 @@ from kmnist.kana import CLASSES, KANA, ROMAJI, font_path
 P = ParamSpec("P")
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
+LOWEST_LOSS = 1e-6  # drawn: a net that has learnt everything by heart reaches 0, which has no logarithm
 TRAIN_COLOUR, VALID_COLOUR, BEST_COLOUR = "#1f77b4", "#d95f02", "#666666"
 
 
@@ -106,8 +107,13 @@ def learning_curves(
     marker = "o" if len(epochs) <= 30 else ""
     for place, (name, label) in enumerate((("loss", "loss (nats)"), ("accuracy", "accuracy")), start=1):
         axes = figure.add_subplot(1, 2, place)
-        axes.plot(epochs, train[name], color=TRAIN_COLOUR, marker=marker, markersize=3, label="train")
-        axes.plot(epochs, valid[name], color=VALID_COLOUR, marker=marker, markersize=3, label="valid")
+        floor = LOWEST_LOSS if name == "loss" else 0.0
+        axes.plot(
+            epochs, np.maximum(train[name], floor), color=TRAIN_COLOUR, marker=marker, markersize=3, label="train"
+        )
+        axes.plot(
+            epochs, np.maximum(valid[name], floor), color=VALID_COLOUR, marker=marker, markersize=3, label="valid"
+        )
         axes.axvline(best_epoch, color=BEST_COLOUR, linestyle=":", label=f"best epoch {best_epoch}")
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
@@ -115,7 +121,6 @@ def learning_curves(
         axes.grid(alpha=0.25)
         if name == "loss":
             axes.set_yscale("log")
-            axes.set_ylim(bottom=max(1e-5, 0.5 * min(value or 1 for value in (*train[name], *valid[name]))))
         axes.legend(frameon=False)
     return figure
 

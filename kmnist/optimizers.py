@@ -31,9 +31,8 @@ def build_schedule(optimizer: optim.Optimizer, config: TrainConfig, steps_per_ep
         case "cosine":
             return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         case "onecycle":
-            # One step is taken after the last batch, so the cycle is one longer than the training.
             return lr_scheduler.OneCycleLR(
-                optimizer, max_lr=config.learning_rate, total_steps=steps + 1, cycle_momentum=False
+                optimizer, max_lr=config.learning_rate, total_steps=steps, cycle_momentum=False
             )
         case "step":
             return lr_scheduler.MultiStepLR(optimizer, milestones=[steps // 2, steps * 3 // 4])

@@ -11,6 +11,7 @@ weights and optimizer state has to be kept to resume with the same numbers, bit 
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,8 +94,7 @@ def fit(
 ) -> Iterator[Epoch]:
     """Train ``model`` in place, one :class:`Epoch` at a time. The weights change with the next one: copy them at once.
 
-    Seeds torch's global generators at each epoch (``nn.Dropout`` draws from no other) and makes the CPU flush
-    denormal numbers to zero (the plain net's loss falls to 1e-12, where they would make arithmetic crawl).
+    Seeds torch's global generators at each epoch: ``nn.Dropout`` draws from no other.
 
     Args:
         model: raw pixels (B, 28, 28) -> log-probabilities (B, 10); moved to ``device``.
@@ -113,61 +113,75 @@ def fit(
             f"batch_size={config.batch_size}: must be at most the {len(train):,} training images; lower it"
         )
     device = torch.device(device)
-    torch.set_flush_denormal(True)
     model.to(device)
     pixels, labels = to_device(train, device)
     valid_pixels, valid_labels = to_device(valid, device)
     bf16 = resolve_precision(config.precision, device) == "bf16"
-    batches = [len(part) for part in torch.empty(len(train)).split(config.batch_size)]
-    weights = torch.tensor(batches, dtype=torch.float64) / len(train)
-    state = TrainState(model, config, len(batches))
+    state = TrainState(model, config, math.ceil(len(train) / config.batch_size))
     if resume is not None:
         state.load_state_dict(resume)
 
     while state.epoch < config.epochs:
         started = time.perf_counter()
-        state.epoch += 1
-        torch.manual_seed(epoch_seed(config.seed, state.epoch))
-        model.train()
-        losses, hits = [], []
-        for batch in torch.randperm(len(train)).to(device).split(config.batch_size):
-            target = labels.index_select(0, batch)  # (B,)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                output = model(pixels.index_select(0, batch)).float()  # (B, 10)
-            loss = F.nll_loss(output, target)
-            losses.append(loss.detach())
-            hits.append((output.detach().argmax(dim=1) == target).sum())
-            if config.label_smoothing:
-                loss = (1 - config.label_smoothing) * loss - config.label_smoothing * output.mean()
-            state.optimizer.zero_grad()
-            loss.backward()
-            state.optimizer.step()
-            learning_rate = float(state.schedule.get_last_lr()[0])
-            state.schedule.step()
-        train_metrics = Metrics(
-            loss=(torch.stack(losses).cpu().double() @ weights).item(),
-            accuracy=torch.stack(hits).sum().item() / len(train),
-        )
-        trained = time.perf_counter()
-        if not math.isfinite(train_metrics.loss):
-            raise TrainingDiverged(
-                f"the training loss of epoch {state.epoch} is {train_metrics.loss}; "
-                f"lower learning_rate={config.learning_rate}"
-            )
-        log_probabilities = predict(model, valid_pixels)
-        valid_metrics = score(log_probabilities, valid_labels)
-        confusion = confusion_matrix(valid.labels, log_probabilities.argmax(dim=1).cpu().numpy())
-        ended = time.perf_counter()
+        with _denormals_flushed():
+            train_metrics, learning_rate = _train_epoch(model, pixels, labels, config, state, bf16)
+            trained = time.perf_counter()
+            log_probabilities = predict(model, valid_pixels)
         yield Epoch(
             number=state.epoch,
             train=train_metrics,
-            valid=valid_metrics,
+            valid=score(log_probabilities, valid_labels),
             learning_rate=learning_rate,
-            seconds=ended - started,
+            seconds=time.perf_counter() - started,
             images_per_second=len(train) / (trained - started),
             timestamp_ms=time.time_ns() // 1_000_000,
-            live=Live(state, confusion),
+            live=Live(state, confusion_matrix(valid.labels, log_probabilities.argmax(dim=1).cpu().numpy())),
         )
+
+
+def _train_epoch(
+    model: nn.Module, pixels: Tensor, labels: Tensor, config: TrainConfig, state: TrainState, bf16: bool
+) -> tuple[Metrics, float]:
+    """One pass over the images; gives its metrics and the learning rate of its last step."""
+    state.epoch += 1
+    torch.manual_seed(epoch_seed(config.seed, state.epoch))
+    model.train()
+    losses, hits, sizes = [], [], []
+    for batch in torch.randperm(len(labels)).to(labels.device).split(config.batch_size):
+        target = labels.index_select(0, batch)  # (B,)
+        with torch.autocast(labels.device.type, torch.bfloat16, enabled=bf16):
+            output = model(pixels.index_select(0, batch)).float()  # (B, 28, 28) -> (B, 10)
+        loss = F.nll_loss(output, target)
+        losses.append(loss.detach())  # kept on the device: to look at a number would stop it
+        hits.append((output.detach().argmax(dim=1) == target).sum())
+        sizes.append(len(batch))
+        if config.label_smoothing:
+            loss = (1 - config.label_smoothing) * loss - config.label_smoothing * output.mean()
+        state.optimizer.zero_grad()
+        loss.backward()
+        state.optimizer.step()
+        learning_rate = float(state.schedule.get_last_lr()[0])
+        state.schedule.step()
+    mean_loss = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64) / len(labels)
+    if not math.isfinite(mean_loss):
+        raise TrainingDiverged(
+            f"the training loss of epoch {state.epoch} is {mean_loss.item()}; lower "
+            f"learning_rate={config.learning_rate}"
+        )
+    return Metrics(mean_loss.item(), torch.stack(hits).sum().item() / len(labels)), learning_rate
+
+
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Let the CPU round denormal numbers to zero: the plain net's loss falls to 1e-12, where they would make it crawl.
+
+    Only around the arithmetic, because it holds for everything else in the thread, too.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def evaluate(model: nn.Module, images: Images, device: torch.device | str = "cpu") -> tuple[Metrics, Tensor]:

@@ -38,10 +38,10 @@ class Screen:
         elif not self._quiet:
             self.say(f"Kuzushiji-MNIST: {len(data.train):,} images to train on, {len(data.test):,} to test")
 
-    def run(self, run_id: str, url: str) -> None:
-        """Where the run can be looked at."""
+    def run(self, run_id: str) -> None:
+        """What to name when it is to be resumed."""
         if not self._quiet:
-            self.say(f"run {run_id}\n{url}")
+            self.say(f"run {run_id}")
 
     @contextmanager
     def epochs(self, config: TrainConfig, checkpoint: Checkpoint | None) -> Iterator[Callable[[Epoch, Epoch], None]]:
@@ -75,14 +75,15 @@ class Screen:
         )
         self._unsent(run)
 
-    def result(self, result: Result, data: Dataset, run: "MlflowRun") -> None:
-        """One line of results."""
+    def result(self, result: Result, data: Dataset, run: "MlflowRun", url: str) -> None:
+        """One line of results, and where to look at the run."""
         best, last = result.best, result.epochs[-1]
         self.say(
             f"best epoch {best.number}: valid accuracy {best.valid.accuracy:.2%}, "
             f"test accuracy {result.test.accuracy:.2%}, test loss {result.test.loss:.4f} | "
             f"last epoch {last.number}: test accuracy {result.test_last.accuracy:.2%} | {result.seconds:.1f} s"
         )
+        self.say(url)
         self._unsent(run)
         if data.name == "sample":
             self.say(_SAMPLE_WARNING)

@@ -81,7 +81,7 @@ def train(
     check_params(entity, config)
 
     run = MlflowRun(client, entity, work_dir / entity.info.run_id)
-    screen.run(entity.info.run_id, run_url(client, entity))
+    screen.run(entity.info.run_id)
     try:
         with run, screen.epochs(config, checkpoint) as show:
             run.log_environment()
@@ -92,7 +92,7 @@ def train(
         screen.interrupted(run)
         raise
     run.discard_folder()
-    screen.result(result, data, run)
+    screen.result(result, data, run, run_url(client, entity))
 
 
 def _see_that_it_can_be_written(folder: Path) -> None:

@@ -1,0 +1,63 @@
+"""What the tests share: a small drawn data set, a tracking store that costs little, and the real data where it is."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from kmnist.config import TrainConfig
+from kmnist.data import Dataset, load_kmnist
+from kmnist.experiment import Splits, prepare
+from kmnist.sample import draw_dataset
+
+os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+torch.set_num_threads(1)  # golden numbers depend on it, and two processes side by side would fight for the cores
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Dataset:
+    """600 + 200 drawn images."""
+    return draw_dataset(train=600, test=200)
+
+
+@pytest.fixture(scope="session")
+def config() -> TrainConfig:
+    """Settings that train in a moment."""
+    return TrainConfig.parse({"hidden": "32,16", "epochs": 4, "batch_size": 64, "precision": "fp32"})
+
+
+@pytest.fixture(scope="session")
+def splits(config: TrainConfig, drawn: Dataset) -> Splits:
+    """The drawn images, split."""
+    return prepare(config, drawn)
+
+
+@pytest.fixture(scope="session")
+def kmnist() -> Dataset:
+    """Kuzushiji-MNIST itself."""
+    folder = os.environ.get("KMNIST_DATA_DIR")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs the real data: set KMNIST_DATA_DIR to the folder of the four Kuzushiji-MNIST files")
+    return load_kmnist(Path(folder), fetch=False)
+
+
+@pytest.fixture(scope="session")
+def template_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty sqlite tracking store; to copy it takes a fraction of the time that MLflow takes to make one."""
+    from kmnist.tracking import connect
+
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def store(template_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URI of a fresh tracking store; the test runs in its folder, where MLflow puts artifacts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    shutil.copy(template_store, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
