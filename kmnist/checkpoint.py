@@ -7,6 +7,7 @@ randomness of an epoch is a function of the seed and the epoch's number (see ``t
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         temporary.replace(path)
         _sync_folder(folder)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise CheckpointError(
             f"{path} cannot be written ({error}); the checkpoint before it is untouched. Free some space, "
             "or name another folder with --work-dir, and go on with: kmnist train --resume " + checkpoint.run_id

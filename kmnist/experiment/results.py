@@ -55,7 +55,9 @@ def log_results(
         run: where to.
     """
     best, last = result.best, result.epochs[-1]
-    run.log_metrics({"test/loss": result.test.loss, "test/accuracy": result.test.accuracy}, best.number)
+    # Stamped with their epoch's time, so that a run which is resumed only to be finished logs the same points again.
+    tested = {"test/loss": result.test.loss, "test/accuracy": result.test.accuracy}
+    run.log_metrics(tested, best.number, best.timestamp_ms)
     run.log_metrics(
         {
             "test_last/loss": result.test_last.loss,
@@ -63,6 +65,7 @@ def log_results(
             "best_epoch": best.number,
         },
         last.number,
+        last.timestamp_ms,
     )
     run.log_note(note(config, splits.name, train_digest, best, last, result.test, result.test_last))
     for name, text in _reports(splits.test.labels, log_probabilities).items():

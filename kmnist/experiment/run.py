@@ -40,8 +40,8 @@ class Run(Protocol):
     def log_image(self, image: Image.Image, key: str, step: int) -> None:
         """One image of a series over the steps."""
 
-    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float]) -> None:
-        """The trained network, with the metrics of the step that it is from."""
+    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
+        """The trained network, with the metrics of the step that it is from, as they were logged."""
 
 
 class NullRun:
@@ -57,4 +57,4 @@ class NullRun:
     def beat(self, step: int) -> None: ...
     def log_file(self, content: bytes, path: str) -> None: ...
     def log_image(self, image: Image.Image, key: str, step: int) -> None: ...
-    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float]) -> None: ...
+    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None: ...

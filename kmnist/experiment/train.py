@@ -72,7 +72,7 @@ def train(
     result = Result(keeper.epochs, keeper.best, test, test_last, seconds)
     log_results(config, splits, digests["train"], result, log_probabilities.numpy(), run)
     linked = {**epoch_metrics(result.best), "test/loss": test.loss, "test/accuracy": test.accuracy}
-    run.log_model(model, result.best.number, linked)
+    run.log_model(model, result.best.number, linked, result.best.timestamp_ms)
     return result
 
 

@@ -45,7 +45,9 @@ def save_model(model: nn.Module, folder: Path) -> None:
 def publish_model(
     client: MlflowClient, run_id: str, folder: Path, *, step: int, metrics: dict[str, float], timestamp_ms: int
 ) -> str:
-    """Make what :func:`save_model` wrote the logged model of a run, linked to ``metrics`` at ``step``.
+    """Make what :func:`save_model` wrote the logged model of a run, linked to its ``metrics`` at ``step``.
+
+    They must be the points that the run has: MLflow links them by logging them again, under the model's id.
 
     Publishing again what arrived before makes no second model.
 

@@ -128,12 +128,12 @@ class MlflowRun:
             self.log_file(content.getvalue(), name + suffix)
         self.log_tags({MLFLOW_LOGGED_IMAGES: "true"})
 
-    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float]) -> None:
+    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         """The network as a logged model, linked to ``metrics`` at ``step``; moved to the CPU, set to evaluation."""
         payload = self._journal.new_payload("model")
         save_model(model, payload)
         place = str(payload.relative_to(self._journal.payloads))
-        record = {"op": "model", "payload": place, "step": step, "metrics": dict(metrics), "timestamp_ms": _now_ms()}
+        record = {"op": "model", "payload": place, "step": step, "metrics": dict(metrics), "timestamp_ms": timestamp_ms}
         self._journal.append(record)
 
     def end(self, status: str, reason: str = "") -> None:

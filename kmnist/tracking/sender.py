@@ -55,7 +55,7 @@ class Sender:
             retry=tenacity.retry_if_exception_type(Exception),
             stop=tenacity.stop_when_event_set(self._stop),
             sleep=tenacity.sleep_using_event(self._stop),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=10),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.1),
         )
         while not self._stop.is_set():
             if (item := self._journal.peek(timeout=0.2)) is None:

@@ -1,0 +1,167 @@
+import json
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kmnist.checkpoint import load_checkpoint
+from kmnist.config import TrainConfig
+from kmnist.data import Dataset
+from kmnist.errors import CheckpointError, SettingError
+from kmnist.experiment import NullRun, Splits, prepare, train
+from kmnist.training import Epoch, evaluate
+from tests.memory_run import MemoryRun
+
+CURVES = [
+    *("train/loss", "train/accuracy", "valid/loss", "valid/accuracy", "gap/loss", "gap/accuracy"),
+    *("learning_rate", "epoch_seconds", "images_per_second"),
+]
+
+
+class Stop(Exception):
+    """What a caller may raise to end a training."""
+
+
+def stop_after(number: int) -> object:
+    def on_epoch(epoch: Epoch, best: Epoch) -> None:
+        if epoch.number == number:
+            raise Stop
+
+    return on_epoch
+
+
+def test_what_a_training_leaves(config: TrainConfig, splits: Splits, tmp_path: Path) -> None:
+    run = MemoryRun()
+    result = train(config, splits, run, tmp_path)
+    assert run.params == config.as_text()
+    assert run.data == splits.digests()
+    for name in CURVES:
+        assert list(run.curve(name)) == [1, 2, 3, 4], name
+    assert run.curve("gap/loss")[2] == run.curve("valid/loss")[2] - run.curve("train/loss")[2]
+    assert run.beats == [1, 2, 3, 4]
+    assert run.curve("best_epoch") == {4: result.best.number}
+    assert run.curve("test/accuracy") == {result.best.number: result.test.accuracy}
+    assert run.curve("test_last/accuracy") == {4: result.test_last.accuracy}
+    assert run.tags["dataset"] == "sample"
+    assert run.tags["precision"] == "fp32"
+    assert set(run.files) == {
+        *(f"figures/{name}.png" for name in ("learning_curves", "confusion_matrix", "misclassified")),
+        *(f"figures/{name}.png" for name in ("samples", "class_distribution")),
+        *(f"reports/{name}.csv" for name in ("per_class", "predictions", "confusions")),
+        *(f"reports/classification_report.{form}" for form in ("txt", "json")),
+    }
+    assert run.images == [("valid confusion", number) for number in (1, 2, 3, 4)]
+
+
+def test_the_best_epoch_is_chosen_on_validation_and_its_weights_are_logged(splits: Splits, tmp_path: Path) -> None:
+    config = TrainConfig.parse({"hidden": "32", "epochs": 8, "batch_size": 32, "learning_rate": 0.02})
+    run = MemoryRun()
+    result = train(config, splits, run, tmp_path)
+    accuracies = [epoch.valid.accuracy for epoch in result.epochs]
+    assert result.best.number == 1 + accuracies.index(max(accuracies))
+    [(model, step, metrics)] = run.models
+    assert step == result.best.number
+    assert evaluate(model, splits.valid)[0] == result.best.valid
+    assert evaluate(model, splits.test)[0] == result.test
+    assert metrics["test/accuracy"] == result.test.accuracy
+    by_loss = TrainConfig.parse({**config.as_text(), "select_by": "valid_loss"})
+    losses = [epoch.valid.loss for epoch in result.epochs]
+    assert train(by_loss, splits, NullRun(), tmp_path).best.number == 1 + losses.index(min(losses))
+
+
+def test_the_test_split_is_looked_at_once_after_the_last_epoch(
+    config: TrainConfig, splits: Splits, tmp_path: Path
+) -> None:
+    run = MemoryRun()
+    train(config, splits, run, tmp_path)
+    tests = [place for place, name in enumerate(run.order) if name.startswith("test")]
+    assert min(tests) > run.order.index("valid/accuracy@4")
+    assert len([name for name in run.order if name.startswith("test/accuracy")]) == 1
+    unfinished = MemoryRun()
+    with pytest.raises(Stop):
+        train(config, splits, unfinished, tmp_path, on_epoch=stop_after(3))  # type: ignore[arg-type]
+    assert not [name for name in unfinished.order if name.startswith("test")]
+
+
+def test_the_reports_agree_with_the_metrics(config: TrainConfig, splits: Splits, tmp_path: Path) -> None:
+    run = MemoryRun()
+    result = train(config, splits, run, tmp_path)
+    predictions = pd.read_csv(StringIO(run.files["reports/predictions.csv"].decode()))
+    assert (predictions["actual"] == predictions["predicted"]).mean() == pytest.approx(result.test.accuracy)
+    assert predictions["actual"].tolist() == splits.test.labels.tolist()
+    report = json.loads(run.files["reports/classification_report.json"])
+    assert report["accuracy"] == pytest.approx(result.test.accuracy)
+    confused = pd.read_csv(StringIO(run.files["reports/confusions.csv"].decode()))
+    assert confused["count"].is_monotonic_decreasing
+
+
+def test_the_note_repeats_the_run(splits: Splits, tmp_path: Path) -> None:
+    config = TrainConfig.parse({"arch": "dropout", "hidden": "16", "dropout": 0.1, "epochs": 1, "seed": 5})
+    run = MemoryRun()
+    result = train(config, splits, run, tmp_path)
+    note = run.tags["note"]
+    assert "kmnist train --arch dropout --hidden 16 --dropout 0.1 --epochs 1 --seed 5 --dataset sample" in note
+    assert f"**{result.test.accuracy:.2%}**" in note
+    assert "not on Kuzushiji-MNIST" in note
+
+
+def test_patience_ends_a_training_that_gets_no_better(splits: Splits, tmp_path: Path) -> None:
+    config = TrainConfig.parse({"hidden": "8", "epochs": 50, "learning_rate": 1e-9, "patience": 3})
+    result = train(config, splits, NullRun(), tmp_path)
+    assert result.epochs[-1].number == result.best.number + 3
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 4])
+def test_resumed_equals_uninterrupted(killed_after: int, splits: Splits, tmp_path: Path) -> None:
+    config = TrainConfig.parse(
+        {"arch": "dropout", "hidden": "16", "epochs": 4, "batch_size": 64, "schedule": "onecycle"}
+    )
+    whole, parts = MemoryRun(), MemoryRun()
+    expected = train(config, splits, whole, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train(config, splits, parts, tmp_path / "parts", on_epoch=stop_after(killed_after))  # type: ignore[arg-type]
+    checkpoint = load_checkpoint(tmp_path / "parts")
+    assert len(checkpoint.epochs) == killed_after
+    found = train(config, splits, parts, tmp_path / "parts", resume=checkpoint)
+    assert [(e.train, e.valid) for e in found.epochs] == [(e.train, e.valid) for e in expected.epochs]
+    assert (found.test, found.test_last, found.best.number) == (expected.test, expected.test_last, expected.best.number)
+    assert parts.files["reports/predictions.csv"] == whole.files["reports/predictions.csv"]
+    assert len([point for point in parts.points if point[0] == "valid/loss"]) == 4  # none doubled
+
+
+def test_no_epoch_is_logged_before_its_checkpoint_is_on_disk(
+    config: TrainConfig, splits: Splits, tmp_path: Path
+) -> None:
+    class Watching(MemoryRun):
+        def log_metrics(self, metrics: object, step: int, timestamp_ms: int | None = None) -> None:
+            super().log_metrics(metrics, step, timestamp_ms)  # type: ignore[arg-type]
+            assert len(load_checkpoint(tmp_path).epochs) >= step
+
+    train(config, splits, Watching(), tmp_path)
+
+
+def test_a_checkpoint_of_other_images_is_refused(config: TrainConfig, splits: Splits, tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        train(config, splits, MemoryRun(), tmp_path, on_epoch=stop_after(1))  # type: ignore[arg-type]
+    other = Splits("sample", "", splits.valid, splits.valid, splits.test)
+    with pytest.raises(CheckpointError, match=r"run memory was trained on other images .*--data-dir"):
+        train(config, other, MemoryRun(), tmp_path, resume=load_checkpoint(tmp_path))
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_training(config: TrainConfig, splits: Splits) -> None:
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        train(config, splits, NullRun(), Path("/dev/null/run"))
+
+
+def test_settings_that_do_not_fit_the_data_are_told_before_anything_is_written(drawn: Dataset) -> None:
+    with pytest.raises(SettingError, match="batch_size=541: must be at most the 540 training images"):
+        prepare(TrainConfig.parse({"batch_size": 541}), drawn)
+
+
+@pytest.mark.real_data
+def test_three_epochs_on_the_real_data(kmnist: Dataset, tmp_path: Path) -> None:
+    config = TrainConfig.parse({"epochs": 3, "batch_size": 256})
+    result = train(config, prepare(config, kmnist), NullRun(), tmp_path)
+    assert result.best.valid.accuracy > 0.94
+    assert result.test.accuracy > 0.86

@@ -1,0 +1,163 @@
+"""What every ``Run`` must do, held against each implementation; and what is in MLflow after it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from kmnist.config import TrainConfig
+from kmnist.experiment import NullRun, Run, Splits
+from kmnist.figures import confusion_image
+from kmnist.models import build
+from kmnist.tracking import MlflowRun, connect, create_run
+from kmnist.training import predict
+from tests.memory_run import MemoryRun
+from tests.servers import MlflowServer
+
+Open = Callable[[], Run]
+
+
+@pytest.fixture(scope="session")
+def server(template_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(template_store, folder / "mlflow.db")
+    server = MlflowServer(folder)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.slow)])
+def client(request: pytest.FixtureRequest, store: str) -> MlflowClient:
+    """A tracking store in a file, and one behind a real server."""
+    if request.param == "sqlite":
+        return connect(store)
+    return connect(request.getfixturevalue("server").url)
+
+
+@pytest.fixture
+def mlflow_run(client: MlflowClient, tmp_path: Path) -> MlflowRun:
+    entity = create_run(client, "contract", "a run")
+    return MlflowRun(client, entity, tmp_path / "runs" / entity.info.run_id)
+
+
+def use(run: Run, splits: Splits) -> None:
+    """Every method, and those that may be repeated, twice."""
+    config = TrainConfig.parse({"hidden": "8"})
+    assert run.id
+    run.log_params({"a": "1"})
+    run.log_tags({"b": "2"})
+    run.log_tags({"b": "3"})
+    run.log_note("# note")
+    run.log_data("train", splits.train, "sample", "somewhere")
+    for _ in range(2):
+        run.log_metrics({"valid/loss": 0.5, "valid/accuracy": float("nan")}, step=1, timestamp_ms=1_700_000_000_000)
+    run.log_metrics({"valid/loss": 0.25}, step=2, timestamp_ms=1_700_000_001_000)
+    run.beat(2)
+    run.log_file("すべて".encode(), "reports/text.txt")
+    run.log_file(b"top", "top.txt")
+    run.log_image(confusion_image(np.eye(10, dtype=np.int64)), "valid confusion", 2)
+    run.log_model(build(config, 0.2, 0.3), 2, {"valid/loss": 0.25}, 1_700_000_001_000)
+
+
+@pytest.mark.parametrize("run", [NullRun(), MemoryRun()], ids=["null", "memory"])
+def test_the_contract(run: Run, splits: Splits) -> None:
+    use(run, splits)
+
+
+def test_the_contract_in_mlflow(client: MlflowClient, mlflow_run: MlflowRun, splits: Splits, tmp_path: Path) -> None:
+    with mlflow_run as run:
+        use(run, splits)
+    assert run.unsent_bytes == 0
+    assert run.rejected == 0
+
+    found = client.get_run(run.id)
+    assert found.info.status == "FINISHED"
+    assert found.info.run_name == "a run"
+    assert found.data.params == {"a": "1"}
+    assert found.data.tags["b"] == "3"
+    assert found.data.tags["mlflow.note.content"] == "# note"
+    points = [(m.step, m.value, m.timestamp) for m in client.get_metric_history(run.id, "valid/loss")]
+    assert [p for p in points if p[2] < 1_700_000_002_000] == [
+        (1, 0.5, 1_700_000_000_000),
+        (2, 0.25, 1_700_000_001_000),
+    ]
+    assert "system/cpu_utilization_percentage" in found.data.metrics
+
+    assert found.inputs is not None
+    [dataset] = found.inputs.dataset_inputs
+    assert dataset.dataset.digest == splits.train.digest()[:32]
+    assert splits.train.digest() in str(dataset.dataset.profile)
+    assert [tag.value for tag in dataset.tags] == ["train"]
+
+    text = client.download_artifacts(run.id, "reports/text.txt", str(tmp_path))
+    assert Path(text).read_text() == "すべて"
+    images = [file.path for file in client.list_artifacts(run.id, "images")]
+    assert len(images) == 2
+    assert all(path.startswith("images/valid confusion+step+2+timestamp+") for path in images)
+
+
+def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: Splits) -> None:
+    network = build(TrainConfig.parse({"arch": "dropout", "hidden": "16"}), 0.2, 0.3)
+    with mlflow_run as run:
+        run.log_metrics({"valid/loss": 0.25}, 2, 1_700_000_001_000)
+        for _ in range(2):  # the second time as after a replay
+            run.log_model(network, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
+    assert len(client.get_metric_history(run.id, "valid/loss")) == 1  # linking the model doubled nothing
+    [model] = client.search_logged_models([client.get_run(run.id).info.experiment_id], f"source_run_id = '{run.id}'")
+    assert model.status == "READY"
+    assert [(metric.key, metric.value, metric.step) for metric in model.metrics or []] == [("valid/loss", 0.25, 2)]
+    outputs = client.get_run(run.id).outputs
+    assert outputs is not None
+    [output] = outputs.model_outputs
+    assert (output.model_id, output.step) == (model.model_id, 2)
+
+    pixels = splits.test.pixels[:7].astype(np.float32)
+    expected = predict(network, torch.from_numpy(pixels)).numpy()
+    pyfunc = mlflow.pyfunc.load_model(model.model_uri)
+    assert np.allclose(pyfunc.predict(pixels), expected, atol=1e-6)
+    assert np.array_equal(pyfunc.predict(pixels), pyfunc.predict(pixels))  # dropout is off
+    assert pyfunc.metadata.run_id == run.id
+    native = mlflow.pytorch.load_model(model.model_uri)
+    assert np.allclose(native(torch.from_numpy(pixels)).detach().numpy(), expected, atol=1e-6)
+    assert pyfunc.metadata.signature.inputs.to_dict()[0]["tensor-spec"]["shape"] == (-1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (None, "FINISHED", None),
+        (KeyboardInterrupt(), "KILLED", "interrupted (KeyboardInterrupt)"),
+        (ValueError("too hot"), "FAILED", "ValueError: too hot"),
+    ],
+)
+def test_the_status_says_how_a_run_ended(
+    error: BaseException | None,
+    status: str,
+    reason: str | None,
+    client: MlflowClient,
+    mlflow_run: MlflowRun,
+    tmp_path: Path,
+) -> None:
+    expected = pytest.raises(type(error)) if error else nullcontext()
+    with expected, mlflow_run as run:
+        run.log_metrics({"valid/loss": 1.0}, 1)
+        if error is not None:
+            raise error
+    found = client.get_run(mlflow_run.id)
+    assert found.info.status == status
+    assert found.info.end_time is not None
+    assert found.data.tags.get("end_reason") == reason
+    assert found.data.metrics["valid/loss"] == 1.0
+    files = [file.path for file in client.list_artifacts(mlflow_run.id)]
+    assert files == (["traceback.txt"] if status == "FAILED" else [])
+    if files:
+        path = Path(client.download_artifacts(mlflow_run.id, "traceback.txt", str(tmp_path)))
+        assert "ValueError: too hot" in path.read_text()
+        assert "test_run_contract.py" in path.read_text()

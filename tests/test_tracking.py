@@ -1,0 +1,149 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from kmnist.config import TrainConfig
+from kmnist.errors import TrackingError
+from kmnist.experiment import Splits, train
+from kmnist.tracking import MlflowRun, check_params, connect, create_run, reopen_run, send_pending
+from kmnist.tracking import run as run_module
+from kmnist.tracking.connect import without_password
+from kmnist.training import Epoch
+from tests.servers import MlflowServer, free_port
+
+
+def test_a_server_that_does_not_answer_is_told_with_ways_out(store: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(TrackingError, match=f"{url} cannot be used: .*refused.*--tracking-uri sqlite"):
+        connect(url)
+
+
+def test_a_uri_of_no_kind_is_told(store: str) -> None:
+    with pytest.raises(TrackingError, match="nonsense://x cannot be used"):
+        connect("nonsense://x")
+
+
+def test_passwords_are_not_shown() -> None:
+    assert without_password("postgresql://me:secret@db/mlflow") == "postgresql://me:***@db/mlflow"
+    assert without_password("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
+
+
+def test_a_deleted_experiment_is_told_with_the_command_that_restores_it(store: str) -> None:
+    client = connect(store)
+    client.delete_experiment(client.create_experiment("gone"))
+    with pytest.raises(TrackingError, match=r"'gone' is deleted; restore it \(mlflow experiments restore"):
+        create_run(client, "gone", "a run")
+
+
+def test_a_run_made_by_mlflow_run_is_taken_over(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = connect(store)
+    made = client.create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    taken = create_run(client, "ignored", "its name")
+    assert (taken.info.run_id, taken.info.run_name) == (made, "its name")
+
+
+def test_parameters_are_compared_by_value_and_the_missing_ones_logged(store: str, tmp_path: Path) -> None:
+    client = connect(store)
+    config = TrainConfig.parse({"learning_rate": 0.001, "epochs": 3})
+    entity = client.create_run("0")
+    for name, text in {"learning_rate": "1e-3", "dropout": "auto", "hidden": "512, 256,128,64"}.items():
+        client.log_param(entity.info.run_id, name, text)
+    entity = client.get_run(entity.info.run_id)
+    check_params(entity, config)
+    with MlflowRun(client, entity, tmp_path / "run") as run:
+        run.log_params(config.as_text())
+    assert run.rejected == 0
+    params = client.get_run(entity.info.run_id).data.params
+    assert params == {**config.as_text(), "learning_rate": "1e-3", "dropout": "auto", "hidden": "512, 256,128,64"}
+    with pytest.raises(TrackingError, match=r"other settings \(epochs: 3 there, 4 here\)"):
+        check_params(client.get_run(entity.info.run_id), TrainConfig.parse({"epochs": 4}))
+
+
+def test_what_cannot_be_resumed(store: str) -> None:
+    client = connect(store)
+    with pytest.raises(TrackingError, match=r"run nothing cannot be resumed on sqlite.*--tracking-uri"):
+        reopen_run(client, "nothing")
+    run_id = client.create_run("0").info.run_id
+    client.set_terminated(run_id, "FINISHED")
+    with pytest.raises(TrackingError, match="has FINISHED: there is nothing to resume"):
+        reopen_run(client, run_id)
+
+
+def test_two_processes_cannot_write_one_run(store: str, tmp_path: Path) -> None:
+    client = connect(store)
+    entity = create_run(client, "kmnist", "a run")
+    with MlflowRun(client, entity, tmp_path / "run"), pytest.raises(TrackingError, match="another process is working"):
+        MlflowRun(client, entity, tmp_path / "run")
+
+
+def test_a_record_that_the_server_refuses_is_kept_and_does_not_hold_up_the_rest(store: str, tmp_path: Path) -> None:
+    client = connect(store)
+    with MlflowRun(client, create_run(client, "kmnist", "a run"), tmp_path / "run") as run:
+        run.log_params({"a": "1"})
+        run.log_params({"a": "2"})
+        run.log_metrics({"valid/loss": 1.0}, 1)
+    assert run.rejected == 1
+    assert "Changing param values is not allowed" in (tmp_path / "run" / "rejected.jsonl").read_text()
+    assert client.get_run(run.id).data.metrics["valid/loss"] == 1.0
+    run.discard_folder()
+    assert (tmp_path / "run" / "rejected.jsonl").exists()
+
+
+@pytest.fixture
+def server(template_store: Path, tmp_path: Path) -> Iterator[MlflowServer]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    shutil.copy(template_store, folder / "mlflow.db")
+    server = MlflowServer(folder)
+    server.start()
+    yield server
+    server.kill()
+
+
+def points(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
+    return [(metric.step, metric.value) for metric in client.get_metric_history(run_id, key)]
+
+
+@pytest.mark.slow
+def test_a_server_killed_during_training_costs_the_training_nothing_and_loses_nothing(
+    server: MlflowServer,
+    store: str,
+    splits: Splits,
+    config: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_module, "PATIENCE_SECONDS", 0.5)
+    client = connect(server.url)
+    entity = create_run(client, "kmnist", "a run")
+    run = MlflowRun(client, entity, tmp_path / "runs" / entity.info.run_id)
+
+    def kill_after_two(epoch: Epoch, best: Epoch) -> None:
+        if epoch.number == 2:
+            server.kill()
+
+    with run:
+        result = train(config, splits, run, run.folder, on_epoch=kill_after_two)
+    assert run.unsent_bytes > 0
+    assert "refused" in str(run.trouble)
+    run.discard_folder()  # must keep what was not sent
+
+    server.start()
+    assert client.get_run(run.id).info.status == "RUNNING"
+    for expected in ("sent ", None):  # the second time nothing is left to send
+        outcomes = dict(send_pending(connect(server.url), tmp_path / "runs"))
+        assert (expected is None and not outcomes) or outcomes[run.id].startswith(str(expected))
+    found = client.get_run(run.id)
+    assert found.info.status == "FINISHED"
+    assert points(client, run.id, "valid/loss") == [(epoch.number, epoch.valid.loss) for epoch in result.epochs]
+    assert [metric.timestamp for metric in client.get_metric_history(run.id, "valid/loss")] == [
+        epoch.timestamp_ms for epoch in result.epochs
+    ]
+    assert found.data.metrics["test/accuracy"] == result.test.accuracy
+    assert len(client.list_artifacts(run.id, "figures")) == 5
+    [model] = client.search_logged_models([found.info.experiment_id])
+    assert model.status == "READY"
