@@ -1,5 +1,7 @@
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,13 @@ from hypothesis import strategies as st
 from kmnist.tracking.journal import JOURNAL, Journal, Record
 
 records = st.lists(st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False) | st.integers()), max_size=6)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Journal]:
+    journal = Journal(folder)
+    yield journal
+    journal.close()
 
 
 def drain(journal: Journal) -> list[Record]:
@@ -25,16 +34,16 @@ def test_a_process_killed_at_any_byte_leaves_a_readable_journal(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record], data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
-    journal = Journal(folder)
-    for record in records:
-        journal.append(record)
-    content = (folder / JOURNAL).read_bytes()
+    with opened(folder) as journal:
+        for record in records:
+            journal.append(record)
+        content = (folder / JOURNAL).read_bytes()
     cut = data.draw(st.integers(0, len(content)))
     whole = content[:cut].count(b"\n")
     (folder / JOURNAL).write_bytes(content[:cut])
-    reopened = Journal(folder)
-    reopened.append({"after": "the kill"})
-    assert drain(reopened) == [*records[:whole], {"after": "the kill"}]
+    with opened(folder) as reopened:
+        reopened.append({"after": "the kill"})
+        assert drain(reopened) == [*records[:whole], {"after": "the kill"}]
 
 
 @given(records, st.data())
@@ -42,48 +51,48 @@ def test_what_was_struck_off_is_not_read_again(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record], data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
-    journal = Journal(folder)
-    for record in records:
-        journal.append(record)
     arrived = data.draw(st.integers(0, len(records)))
-    for _ in range(arrived):
-        item = journal.peek(timeout=0)
-        assert item is not None
-        journal.strike(item[1])
-    assert drain(Journal(folder)) == records[arrived:]
+    with opened(folder) as journal:
+        for record in records:
+            journal.append(record)
+        for _ in range(arrived):
+            item = journal.peek(timeout=0)
+            assert item is not None
+            journal.strike(item[1])
+    with opened(folder) as reopened:
+        assert drain(reopened) == records[arrived:]
 
 
 def test_a_closed_journal_is_gone_if_all_arrived_and_stays_if_not(tmp_path: Path) -> None:
     for arrived in (True, False):
         folder = tmp_path / str(arrived)
-        journal = Journal(folder)
-        payload = journal.new_payload("text.txt")
-        payload.write_text("content")
-        journal.append({"op": "x"})
-        if arrived:
-            drain(journal)
-        journal.close()
+        with opened(folder) as journal:
+            payload = journal.new_payload("text.txt")
+            payload.write_text("content")
+            journal.append({"op": "x"})
+            if arrived:
+                drain(journal)
         assert (folder / JOURNAL).exists() == payload.exists() == (not arrived)
 
 
 def test_payloads_of_the_same_name_do_not_meet(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    first, second = journal.new_payload("a"), journal.new_payload("a")
-    assert first != second
-    first.write_text("x")
-    first.unlink()
-    assert Journal(tmp_path).new_payload("a") not in (first, second)
+    with opened(tmp_path) as journal:
+        first, second = journal.new_payload("a"), journal.new_payload("a")
+        assert first != second
+        first.write_text("x")
+        first.unlink()
+        assert journal.new_payload("a") not in (first, second)
 
 
 def test_a_waiting_reader_wakes_up(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    threading.Timer(0.05, journal.append, [{"op": "late"}]).start()
-    item = journal.peek(timeout=10)
+    with opened(tmp_path) as journal:
+        threading.Timer(0.05, journal.append, [{"op": "late"}]).start()
+        item = journal.peek(timeout=10)
     assert item is not None
     assert item[0] == {"op": "late"}
 
 
 def test_rejected_records_are_kept_with_their_reason(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.reject({"op": "params"}, "immutable")
+    with opened(tmp_path) as journal:
+        journal.reject({"op": "params"}, "immutable")
     assert json.loads((tmp_path / "rejected.jsonl").read_text()) == {"reason": "immutable", "op": "params"}
