@@ -13,6 +13,7 @@ app = App(
     name="kmnist",
     help="Train Kuzushiji-MNIST classifiers, tracked with MLflow.",
     default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,  # main() tells an interruption from a termination
     help_format="plaintext",  # markdown would cost a fifth of the start-up
 )
 # Named, not imported: a command is loaded when it is run.

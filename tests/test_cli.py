@@ -1,0 +1,205 @@
+"""The commands as a user types them, in processes of their own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from kmnist.cli.main import app
+from kmnist.config import TrainConfig
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = ["--dataset", "sample", "--hidden", "32", "--precision", "fp32"]
+
+
+def environment(store: str) -> dict[str, str]:
+    return {**os.environ, "MLFLOW_TRACKING_URI": store, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+@pytest.fixture
+def kmnist_command(store: str, tmp_path: Path) -> Command:
+    """Runs ``kmnist`` in an empty folder with a tracking store of its own."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "kmnist", *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment(store), timeout=100
+        )
+
+    return run
+
+
+def only_run(store: str) -> Run:
+    client = MlflowClient(store)
+    [run] = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    return run
+
+
+@pytest.mark.slow
+def test_train(kmnist_command: Command, store: str, tmp_path: Path) -> None:
+    done = kmnist_command("train", *SMALL, "--epochs", "2", "--learning-rate", "1e-3")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no warning of any library
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("NOT KMNIST")
+    assert lines[-1].startswith("NOT KMNIST")
+    run = only_run(store)
+    assert f"mlflow ui --backend-store-uri {store}" in done.stdout
+    assert run.info.run_id in done.stdout
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "SAMPLE plain 32 adam 0.001 b128 e2 s0"
+    assert run.data.params["learning_rate"] == "0.001"
+    assert f"{run.data.metrics['test/accuracy']:.2%}" in done.stdout
+    assert run.data.tags["version.torch"]
+    assert list((tmp_path / "runs").iterdir()) == []  # nothing is left behind
+
+
+@pytest.mark.slow
+def test_quiet_prints_results_only_and_a_file_can_be_overridden(
+    kmnist_command: Command, store: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("arch: dropout\nhidden: [16, 8]\nepochs: 9\nlearning_rate: 1e-2\n")
+    done = kmnist_command("train", *SMALL[:2], "--experiment", "mine.yaml", "--epochs", "1", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        "NOT KMNIST",
+        "best epoch 1",
+        "to look at it",
+        "NOT KMNIST",
+    ]
+    run = only_run(store)
+    expected = TrainConfig.parse(
+        {"arch": "dropout", "hidden": "16,8", "epochs": 1, "learning_rate": 0.01, "dataset": "sample"}
+    )
+    assert run.data.params == expected.as_text()
+    assert str(run.info.run_name).startswith("SAMPLE mine: dropout 16-8 p0.5")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_interrupted_and_resumed_is_uninterrupted(
+    sent: signal.Signals, status: int, store: str, kmnist_command: Command, tmp_path: Path
+) -> None:
+    settings = [*SMALL, "--arch", "dropout", "--epochs", "40", "--batch-size", "32"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kmnist", "train", *settings],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment(store),
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 4/"):
+            process.send_signal(sent)
+            break
+    rest = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(timeout=60) == status
+    stopped = only_run(store)
+    run_id = stopped.info.run_id
+    client = MlflowClient(store)
+    if sent != signal.SIGKILL:
+        assert stopped.info.status == "KILLED"
+        assert f"kmnist train --resume {run_id}" in rest
+        assert 4 <= len(client.get_metric_history(run_id, "valid/loss")) < 40
+
+    other = kmnist_command("train", "--resume", run_id, "--epochs", "5")
+    assert other.returncode == 1
+    assert "epochs is 40, not 5" in other.stderr
+    resumed = kmnist_command("train", "--resume", run_id)
+    assert resumed.returncode == 0, resumed.stderr
+    assert only_run(store).info.status == "FINISHED"
+    whole = kmnist_command("train", *settings, "--experiment-name", "whole", "--quiet")
+    assert whole.returncode == 0, whole.stderr
+    [reference] = client.search_runs([client.get_experiment_by_name("whole").experiment_id])  # type: ignore[union-attr]
+    for key in ("train/loss", "valid/loss", "test/accuracy", "test_last/loss", "best_epoch"):
+        histories = [
+            [(point.step, point.value) for point in client.get_metric_history(run, key)]
+            for run in (run_id, reference.info.run_id)
+        ]
+        assert histories[0] == histories[1], key
+    again = kmnist_command("train", "--resume", run_id)
+    assert again.returncode == 1
+    assert "A finished run keeps none" in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--archh", "plain"], "Did you mean --arch?"),
+        (["--arch", "plan"], "did you mean 'plain'?"),
+        (["--experiment", "none.yaml"], "none.yaml cannot be read"),
+        (["--data-dir", "/dev/null/data"], "data folder /dev/null/data cannot be written"),
+        (["--work-dir", "/dev/null/runs"], "work folder /dev/null/runs cannot be written"),
+        (["--tracking-uri", "http://127.0.0.1:9"], "http://127.0.0.1:9 cannot be used"),
+        (["--resume", "nothing"], "no checkpoint of run nothing in runs"),
+        (["--device", "cuda:9"], "device=cuda:9: cannot be used on this machine"),
+        (["--dataset", "sample", "--batch-size", "9999"], "batch_size=9999: must be at most the 3,600 training"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_leaves_no_run(
+    arguments: list[str], message: str, kmnist_command: Command, store: str, tmp_path: Path
+) -> None:
+    before = {path.name for path in tmp_path.iterdir()}
+    done = kmnist_command("train", *arguments)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    client = MlflowClient(store)
+    assert not client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert {path.name for path in tmp_path.iterdir()} - before <= {"runs"}
+
+
+@pytest.mark.slow
+def test_a_failing_training_is_FAILED_with_its_traceback(kmnist_command: Command, store: str) -> None:
+    done = kmnist_command("train", *SMALL, "--optimizer", "sgd", "--learning-rate", "100")
+    assert done.returncode == 1
+    assert re.search(r"training loss of epoch \d is (nan|inf); lower learning_rate=100", done.stderr)
+    assert "Traceback" not in done.stderr
+    run = only_run(store)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["end_reason"].startswith("TrainingDiverged")
+    assert [file.path for file in MlflowClient(store).list_artifacts(run.info.run_id)] == ["traceback.txt"]
+
+
+@pytest.mark.slow
+def test_nothing_heavy_is_imported_for_help() -> None:
+    """A slow start is made of imports; a clock would only measure the machine."""
+    code = """
+import sys
+from kmnist.cli import app
+try:
+    app(["--help"])
+finally:
+    print("loaded:", *sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    help_text, _, loaded = done.stdout.partition("loaded:")
+    assert "train" in help_text
+    assert not set(loaded.split()) & {"torch", "mlflow", "pandas", "matplotlib", "sklearn", "numpy", "pydantic"}
+
+
+def test_every_option_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("train", "sync"):
+        with pytest.raises(SystemExit):
+            app([command, "--help"])
+        text = capsys.readouterr().out
+        for line in text.splitlines():
+            if match := re.match(r"│ (--[a-z-]+)( [A-Z]+)?\s+│$", line):
+                pytest.fail(f"kmnist {command} {match[1]} has no help")
+
+
+@pytest.mark.slow
+def test_sync_with_nothing_to_do(kmnist_command: Command) -> None:
+    done = kmnist_command("sync")
+    assert done.returncode == 0
+    assert done.stdout == "nothing is waiting in runs\n"
