@@ -111,10 +111,11 @@ def load_kmnist(folder: Path, *, fetch: bool = True, progress: bool = True) -> D
     arrays = {name: read_idx(path, FILES[name][0]) for name, path in paths.items() if path is not None}
     splits = {}
     for part, prefix in (("train", "train"), ("test", "t10k")):
-        images = Images(
-            arrays[f"{prefix}-images-idx3-ubyte.gz"],
-            arrays[f"{prefix}-labels-idx1-ubyte.gz"].astype(np.int64),
-        )
+        labels = arrays[f"{prefix}-labels-idx1-ubyte.gz"].astype(np.int64)
+        try:
+            images = Images(arrays[f"{prefix}-images-idx3-ubyte.gz"], labels)
+        except DataError as error:
+            raise DataError(f"the {part} files in {folder}: {error}") from error
         if images.digest() != OFFICIAL_DIGESTS[part]:
             raise DataError(
                 f"the {part} files in {folder} are not those of Kuzushiji-MNIST (SHA-256 of their contents: "

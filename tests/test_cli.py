@@ -5,15 +5,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from kmnist.cli.main import app
+from kmnist.checkpoint import load_checkpoint
+from kmnist.cli.main import app, main
 from kmnist.config import TrainConfig
+from kmnist.experiment import NullRun, prepare, train
+from kmnist.sample import draw_dataset
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = ["--dataset", "sample", "--hidden", "32", "--precision", "fp32"]
@@ -82,56 +86,68 @@ def test_quiet_prints_results_only_and_a_file_can_be_overridden(
     assert str(run.info.run_name).startswith("SAMPLE mine: dropout 16-8 p0.5")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_interrupted_and_resumed_is_uninterrupted(
-    sent: signal.Signals, status: int, store: str, kmnist_command: Command, tmp_path: Path
-) -> None:
-    settings = [*SMALL, "--arch", "dropout", "--epochs", "40", "--batch-size", "32"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kmnist", "train", *settings],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env=environment(store),
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch 4/"):
-            process.send_signal(sent)
-            break
-    rest = process.stdout.read()
-    process.stdout.close()
-    assert process.wait(timeout=60) == status
-    stopped = only_run(store)
-    run_id = stopped.info.run_id
-    client = MlflowClient(store)
-    if sent != signal.SIGKILL:
-        assert stopped.info.status == "KILLED"
-        assert f"kmnist train --resume {run_id}" in rest
-        assert 4 <= len(client.get_metric_history(run_id, "valid/loss")) < 40
+@contextmanager
+def training(store: str, folder: Path, *settings: str) -> Iterator[subprocess.Popen[str]]:
+    """A training in a process of its own, four epochs in."""
+    command = [sys.executable, "-m", "kmnist", "train", *SMALL, *settings]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment(store)) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 4/"):
+                break
+        yield process
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interrupted_run_is_KILLED_and_keeps_every_whole_epoch(
+    sent: signal.Signals, status: int, store: str, tmp_path: Path
+) -> None:
+    with training(store, tmp_path, "--epochs", "40") as process:
+        process.send_signal(sent)
+        rest, _ = process.communicate(timeout=60)
+    assert process.returncode == status
+    run = only_run(store)
+    assert run.info.status == "KILLED"
+    assert f"kmnist train --resume {run.info.run_id}" in rest
+    steps = [point.step for point in MlflowClient(store).get_metric_history(run.info.run_id, "valid/loss")]
+    kept = load_checkpoint(tmp_path / "runs" / run.info.run_id).epochs
+    assert steps == [epoch.number for epoch in kept]
+    assert 4 <= len(steps) < 40
+
+
+@pytest.mark.slow
+def test_killed_at_once_and_resumed_is_uninterrupted(store: str, kmnist_command: Command, tmp_path: Path) -> None:
+    settings = ["--arch", "dropout", "--epochs", "40", "--batch-size", "64"]
+    with training(store, tmp_path, *settings) as process:
+        process.kill()
+    run_id = only_run(store).info.run_id
     other = kmnist_command("train", "--resume", run_id, "--epochs", "5")
     assert other.returncode == 1
     assert "epochs is 40, not 5" in other.stderr
     resumed = kmnist_command("train", "--resume", run_id)
     assert resumed.returncode == 0, resumed.stderr
-    assert only_run(store).info.status == "FINISHED"
-    whole = kmnist_command("train", *settings, "--experiment-name", "whole", "--quiet")
-    assert whole.returncode == 0, whole.stderr
-    [reference] = client.search_runs([client.get_experiment_by_name("whole").experiment_id])  # type: ignore[union-attr]
-    for key in ("train/loss", "valid/loss", "test/accuracy", "test_last/loss", "best_epoch"):
-        histories = [
-            [(point.step, point.value) for point in client.get_metric_history(run, key)]
-            for run in (run_id, reference.info.run_id)
-        ]
-        assert histories[0] == histories[1], key
+    run = only_run(store)
+    assert run.info.status == "FINISHED"
+
+    config = TrainConfig.parse(run.data.params)
+    expected = train(config, prepare(config, draw_dataset()), NullRun(), tmp_path / "uninterrupted")
+    client = MlflowClient(store)
+    for key, values in {
+        "train/loss": [epoch.train.loss for epoch in expected.epochs],
+        "valid/accuracy": [epoch.valid.accuracy for epoch in expected.epochs],
+        "learning_rate": [epoch.learning_rate for epoch in expected.epochs],
+        "test/loss": [expected.test.loss],
+        "test_last/loss": [expected.test_last.loss],
+        "best_epoch": [expected.best.number],
+    }.items():
+        assert [point.value for point in client.get_metric_history(run_id, key)] == values, key
+    assert [point.step for point in client.get_metric_history(run_id, "train/loss")] == list(range(1, 41))
     again = kmnist_command("train", "--resume", run_id)
     assert again.returncode == 1
     assert "A finished run keeps none" in again.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -147,13 +163,23 @@ def test_interrupted_and_resumed_is_uninterrupted(
     ],
 )
 def test_bad_input_is_one_clear_error_and_leaves_no_run(
-    arguments: list[str], message: str, kmnist_command: Command, store: str, tmp_path: Path
+    arguments: list[str],
+    message: str,
+    store: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     before = {path.name for path in tmp_path.iterdir()}
-    done = kmnist_command("train", *arguments)
-    assert done.returncode in (1, 2)
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "argv", ["kmnist", "train", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (1, 2)
+    printed = capfd.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err + printed.out
     client = MlflowClient(store)
     assert not client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     assert {path.name for path in tmp_path.iterdir()} - before <= {"runs"}

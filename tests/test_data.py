@@ -174,6 +174,15 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_auto_too(tiny_files: Pat
         load_dataset("auto", Path("/dev/null/data"))
 
 
+def test_a_labels_file_with_labels_out_of_range_is_named(tiny_files: Path) -> None:
+    path = tiny_files / "t10k-labels-idx1-ubyte.gz"
+    labels = read_idx(path)
+    labels[7] = 10
+    path.write_bytes(gzip.compress(idx_bytes(labels)))
+    with pytest.raises(DataError, match=r"the test files in .*served: labels from 0 to 10: must lie in 0\.\.9"):
+        load_kmnist(tiny_files)
+
+
 def test_other_images_under_the_official_names_are_refused(tiny_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(data.OFFICIAL_DIGESTS, "train", "0" * 64)
     with pytest.raises(DataError, match=r"the train files in .* are not those of Kuzushiji-MNIST"):

@@ -41,7 +41,7 @@ class Sender:
     def drain(self, patience_seconds: float) -> bool:
         """Wait until all has arrived (true), or nothing has for ``patience_seconds`` (false)."""
         while self._journal.pending_bytes:
-            if not self._journal.wait_for_progress(patience_seconds):
+            if not self._thread.is_alive() or not self._journal.wait_for_progress(patience_seconds):
                 return False
         return True
 

@@ -1,0 +1,1 @@
+"""Named experiments, one small file each, and the benchmarks."""

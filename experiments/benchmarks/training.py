@@ -1,0 +1,191 @@
+"""How fast an epoch is, against the usual ways to write it and against the bare matrix products.
+
+    python -m experiments.benchmarks.training --rounds 3
+
+Every contender trains the plain net on the 54,000 training images of Kuzushiji-MNIST with Adam and the same batch size,
+in one process, round after round in turn; the times are of the training part of an epoch. Needs `pip install -e
+'.[bench]'`. Quote the ratios: the absolute times are of this machine at this hour.
+"""
+
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import cyclopts
+import torch
+import torch.nn.functional as F
+from cyclopts import Parameter
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from experiments.benchmarks.torchvision_cpu import torchvision_module
+from kmnist.config import TrainConfig
+from kmnist.data import idx_bytes, load_kmnist
+from kmnist.experiment import Splits, prepare
+from kmnist.models import build
+from kmnist.training import fit, resolve_precision
+
+MEAN, STD = 0.1918, 0.3483
+app = cyclopts.App(help=__doc__, help_format="plaintext")
+
+
+@app.default
+def main(
+    *,
+    data_dir: Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR")] = Path("data"),
+    batch_size: int = 128,
+    rounds: int = 3,
+) -> None:
+    """Print the median seconds of each contender and the ratios to ours.
+
+    Parameters
+    ----------
+    data_dir
+        folder of the four Kuzushiji-MNIST files
+    batch_size
+        images in one step, for all contenders
+    rounds
+        how often each contender runs
+    """
+    config = TrainConfig.parse({"batch_size": batch_size, "epochs": 2, "dataset": "kmnist"})
+    splits = prepare(config, load_kmnist(data_dir))
+    with TemporaryDirectory() as folder, _quiet():
+        images = _torchvision_images(splits, Path(folder))
+        contenders: dict[str, Callable[[], float]] = {
+            "ours": lambda: ours(config, splits),
+            "(a) usual loop": lambda: usual_loop(config, images),
+            "(b) Lightning + MLflow": lambda: lightning(config, images, Path(folder)),
+            "(c) bare matrix products": lambda: matrix_products(config, len(splits.train)),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in contenders}
+        for number in range(rounds):
+            for name, contender in contenders.items():
+                seconds[name].append(contender())
+                print(f"round {number + 1}  {name:26s}{seconds[name][-1]:7.2f} s", flush=True)
+    precision = resolve_precision(config.precision, torch.device("cpu"))
+    print(f"\nbatch {batch_size}, {torch.get_num_threads()} threads, ours in {precision}; median of {rounds} rounds")
+    for name, found in seconds.items():
+        ratios = [mine / theirs for mine, theirs in zip(seconds["ours"], found)]
+        print(f"{name:26s}{statistics.median(found):7.2f} s   ours / this {statistics.median(ratios):5.2f}")
+
+
+def ours(config: TrainConfig, splits: Splits) -> float:
+    """Seconds of the training part of our second epoch: the first warms up."""
+    epochs = list(fit(_net(config), splits.train, splits.valid, config))
+    return len(splits.train) / epochs[-1].images_per_second
+
+
+def usual_loop(config: TrainConfig, images: Dataset[Any]) -> float:
+    """Seconds of an epoch of the loop that tutorials teach."""
+    model = _layers(config)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    started = time.perf_counter()
+    total_loss, hits = 0.0, 0
+    for batch, labels in DataLoader(images, batch_size=config.batch_size, shuffle=True):
+        optimizer.zero_grad()
+        output = model(batch)
+        loss = F.nll_loss(output, labels)
+        loss.backward()
+        optimizer.step()
+        total_loss += loss.item() * len(labels)
+        hits += int((output.argmax(dim=1) == labels).sum().item())
+    return time.perf_counter() - started
+
+
+def lightning(config: TrainConfig, images: Dataset[Any], folder: Path) -> float:
+    """Seconds of an epoch of PyTorch Lightning's trainer with its MLflow logger into a sqlite store."""
+    import lightning as L
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    class Module(L.LightningModule):
+        started = ended = 0.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = _layers(config)
+
+        def on_train_epoch_start(self) -> None:
+            self.started = time.perf_counter()
+
+        def training_step(self, batch: list[Tensor], _: int) -> Tensor:
+            output = self.layers(batch[0])
+            loss = F.nll_loss(output, batch[1])
+            self.log("train_loss", loss, on_step=False, on_epoch=True)
+            self.log("train_accuracy", (output.argmax(dim=1) == batch[1]).float().mean(), on_step=False, on_epoch=True)
+            return loss
+
+        def on_train_epoch_end(self) -> None:
+            self.ended = time.perf_counter()
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters(), lr=config.learning_rate)
+
+    module = Module()
+    logger = MLFlowLogger("benchmark", tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_location=str(folder))
+    trainer = L.Trainer(
+        max_epochs=1, accelerator="cpu", logger=logger, enable_model_summary=False, default_root_dir=folder
+    )
+    trainer.fit(module, DataLoader(images, batch_size=config.batch_size, shuffle=True))
+    return module.ended - module.started
+
+
+def matrix_products(config: TrainConfig, images: int) -> float:
+    """Seconds of an epoch's matrix products alone, forward and backward, in the precision that ours has."""
+    bf16 = resolve_precision(config.precision, torch.device("cpu")) == "bf16"
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    sizes = (784, *config.hidden, 10)
+    weights = [torch.randn(outputs, inputs, dtype=dtype) for inputs, outputs in pairwise(sizes)]
+    values = [torch.randn(config.batch_size, size, dtype=dtype) for size in sizes]
+    started = time.perf_counter()
+    for _ in range(-(-images // config.batch_size)):
+        for weight, inputs in zip(weights, values):
+            inputs @ weight.T
+        for layer in reversed(range(len(weights))):
+            gradient = values[layer + 1]
+            gradient.T @ values[layer]
+            if layer:
+                gradient @ weights[layer]
+    return time.perf_counter() - started
+
+
+def _net(config: TrainConfig) -> nn.Module:
+    return build(config, MEAN, STD)
+
+
+def _layers(config: TrainConfig) -> nn.Module:
+    """The same net without our normalisation: the contenders normalise in their transforms."""
+    return nn.Sequential(*list(_net(config).children())[1:])
+
+
+def _torchvision_images(splits: Splits, folder: Path) -> Dataset[Any]:
+    """torchvision's own data set over the same images, with ToTensor and Normalize for each image."""
+    datasets, transforms = torchvision_module("datasets"), torchvision_module("transforms")
+    raw = folder / "KMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for prefix, images in (("train", splits.train), ("t10k", splits.test)):
+        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(images.pixels))
+        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes(images.labels.astype("uint8")))
+    chain = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
+    loaded: Dataset[Any] = datasets.KMNIST(folder, transform=chain)
+    return loaded
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning tells much; a benchmark's output is its table."""
+    for name in ("lightning.pytorch", "lightning.fabric", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+if __name__ == "__main__":
+    app()
