@@ -105,7 +105,9 @@ def learning_curves(
     """
     figure = _figure(11, 4.4, left=0.75, right=0.15, bottom=0.55, top=0.15, wspace=0.2)
     marker = "o" if len(epochs) <= 30 else ""
-    for place, (name, label) in enumerate((("loss", "loss (nats)"), ("accuracy", "accuracy")), start=1):
+    for place, (name, label) in enumerate(
+        (("loss", "loss (nats; 1e-6 and less at the bottom)"), ("accuracy", "accuracy")), start=1
+    ):
         axes = figure.add_subplot(1, 2, place)
         floor = LOWEST_LOSS if name == "loss" else 0.0
         axes.plot(

@@ -225,6 +225,31 @@ def test_every_option_has_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+def test_a_terminal_gets_a_bar(store: str, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "kmnist", "train", *SMALL, "--epochs", "3"]
+    with subprocess.Popen(command, stdout=theirs, cwd=tmp_path, env={**environment(store), "TERM": "xterm"}) as process:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+    os.close(ours)
+    assert process.returncode == 0
+    text = shown.decode()
+    assert "━" in text
+    assert re.search(r"3/3.*drawing and saving", text)
+    assert re.search(r"best epoch \d: valid accuracy", text)
+
+
+def _read(terminal: int) -> bytes:
+    """What a terminal shows next; nothing once its program has ended."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
+
+
+@pytest.mark.slow
 def test_sync_with_nothing_to_do(kmnist_command: Command) -> None:
     done = kmnist_command("sync")
     assert done.returncode == 0

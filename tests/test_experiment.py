@@ -144,9 +144,9 @@ def test_no_epoch_is_logged_before_its_checkpoint_is_on_disk(
 def test_a_checkpoint_of_other_images_is_refused(config: TrainConfig, splits: Splits, tmp_path: Path) -> None:
     with pytest.raises(Stop):
         train(config, splits, MemoryRun(), tmp_path, on_epoch=stop_after(1))  # type: ignore[arg-type]
-    other = Splits("sample", "", splits.valid, splits.valid, splits.test)
+    other = Dataset("sample", "", splits.train, splits.test)
     with pytest.raises(CheckpointError, match=r"run memory was trained on other images .*--data-dir"):
-        train(config, other, MemoryRun(), tmp_path, resume=load_checkpoint(tmp_path))
+        prepare(config, other, load_checkpoint(tmp_path))
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_training(config: TrainConfig, splits: Splits) -> None:

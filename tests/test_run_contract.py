@@ -132,7 +132,7 @@ def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: S
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [
-        (None, "FINISHED", None),
+        (None, "FINISHED", "completed"),
         (KeyboardInterrupt(), "KILLED", "interrupted (KeyboardInterrupt)"),
         (ValueError("too hot"), "FAILED", "ValueError: too hot"),
     ],
@@ -140,7 +140,7 @@ def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: S
 def test_the_status_says_how_a_run_ended(
     error: BaseException | None,
     status: str,
-    reason: str | None,
+    reason: str,
     client: MlflowClient,
     mlflow_run: MlflowRun,
     tmp_path: Path,
@@ -153,7 +153,7 @@ def test_the_status_says_how_a_run_ended(
     found = client.get_run(mlflow_run.id)
     assert found.info.status == status
     assert found.info.end_time is not None
-    assert found.data.tags.get("end_reason") == reason
+    assert found.data.tags["end_reason"] == reason
     assert found.data.metrics["valid/loss"] == 1.0
     files = [file.path for file in client.list_artifacts(mlflow_run.id)]
     assert files == (["traceback.txt"] if status == "FAILED" else [])

@@ -1,4 +1,5 @@
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,22 @@ def test_what_cannot_be_resumed(store: str) -> None:
         reopen_run(client, run_id)
 
 
+def test_a_resumed_run_is_running_again_whatever_end_it_had(store: str, tmp_path: Path) -> None:
+    client = connect(store)
+    entity = create_run(client, "kmnist", "a run")
+    with pytest.raises(KeyboardInterrupt), MlflowRun(client, entity, tmp_path / "run"):
+        raise KeyboardInterrupt
+    with MlflowRun(client, reopen_run(client, entity.info.run_id), tmp_path / "run") as run:
+        run.log_metrics({"valid/loss": 1.0}, 1)
+        for _ in range(100):
+            if client.get_run(run.id).data.metrics:
+                break
+            time.sleep(0.05)
+        assert client.get_run(run.id).info.status == "RUNNING"
+    found = client.get_run(run.id)
+    assert (found.info.status, found.data.tags["end_reason"]) == ("FINISHED", "completed")
+
+
 def test_two_processes_cannot_write_one_run(store: str, tmp_path: Path) -> None:
     client = connect(store)
     entity = create_run(client, "kmnist", "a run")
@@ -133,7 +150,7 @@ def test_a_server_killed_during_training_costs_the_training_nothing_and_loses_no
     run.discard_folder()  # must keep what was not sent
 
     server.start()
-    assert client.get_run(run.id).info.status == "RUNNING"
+    assert client.get_run(run.id).info.status == "RUNNING"  # it does not know better yet
     for expected in ("sent ", None):  # the second time nothing is left to send
         outcomes = dict(send_pending(connect(server.url), tmp_path / "runs"))
         assert (expected is None and not outcomes) or outcomes[run.id].startswith(str(expected))

@@ -104,7 +104,7 @@ def lightning(config: TrainConfig, images: Dataset[Any], folder: Path) -> float:
     import lightning as L
     from lightning.pytorch.loggers import MLFlowLogger
 
-    class Module(L.LightningModule):
+    class Module(L.LightningModule):  # type: ignore[misc, unused-ignore]
         started = ended = 0.0
 
         def __init__(self) -> None:

@@ -64,7 +64,10 @@ class Screen:
             task = bar.add_task("", total=config.epochs, completed=done, numbers="")
 
             def show(epoch: Epoch, best: Epoch) -> None:
-                bar.update(task, completed=epoch.number, numbers=_numbers(epoch, best))
+                numbers = f"valid {epoch.valid.accuracy:.2%} loss {epoch.valid.loss:.3f}"
+                numbers += f"  best {best.valid.accuracy:.2%}  {epoch.images_per_second:,.0f} img/s"
+                last = epoch.number == config.epochs
+                bar.update(task, completed=epoch.number, numbers="drawing and saving" if last else numbers)
 
             yield show
 

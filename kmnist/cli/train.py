@@ -72,7 +72,7 @@ def train(
     client = connect(tracking_uri)
     data = load_dataset(config.dataset, data_dir, progress=not quiet)
     screen.data(data)
-    splits = prepare(config, data)
+    splits = prepare(config, data, checkpoint)
     if checkpoint is not None:
         entity = reopen_run(client, checkpoint.run_id)
     else:

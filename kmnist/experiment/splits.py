@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from kmnist.checkpoint import Checkpoint
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset, Images, split
-from kmnist.errors import SettingError
+from kmnist.errors import CheckpointError, SettingError
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,20 @@ class Splits:
         return {"train": self.train.digest(), "valid": self.valid.digest(), "test": self.test.digest()}
 
 
-def prepare(config: TrainConfig, data: Dataset) -> Splits:
-    """Split off the validation images, and see that the settings fit the data before anything is written anywhere.
+def prepare(config: TrainConfig, data: Dataset, resume: Checkpoint | None = None) -> Splits:
+    """Split off the validation images, and see that all fits together before anything is written anywhere.
 
     Raises:
         SettingError: the settings do not fit the data.
+        CheckpointError: ``resume`` was trained on other images.
     """
     train_images, valid_images = split(data.train, config.valid_fraction, config.seed)
     if config.batch_size > len(train_images):
         raise SettingError(f"batch_size={config.batch_size}: must be at most the {len(train_images):,} training images")
-    return Splits(data.name, data.source, train_images, valid_images, data.test)
+    splits = Splits(data.name, data.source, train_images, valid_images, data.test)
+    if resume is not None and resume.data_digests != (digests := splits.digests()):
+        raise CheckpointError(
+            f"the checkpoint of run {resume.run_id} was trained on other images (SHA-256 of train "
+            f"{resume.data_digests['train'][:12]}, here {digests['train'][:12]}); use the same --data-dir"
+        )
+    return splits

@@ -10,7 +10,6 @@ import torch
 from kmnist.checkpoint import Checkpoint
 from kmnist.config import TrainConfig
 from kmnist.data import Images
-from kmnist.errors import CheckpointError
 from kmnist.experiment.keeper import Keeper, epoch_metrics
 from kmnist.experiment.results import Result, log_results
 from kmnist.experiment.run import Run
@@ -33,7 +32,7 @@ def train(
 
     Args:
         config: the settings.
-        splits: from :func:`prepare`; ``test`` is not looked at before the end.
+        splits: from :func:`prepare`, which has compared them with ``resume``; ``test`` is not looked at before the end.
         run: where to write to.
         folder: for the checkpoint, written after every epoch.
         device: where to compute.
@@ -41,15 +40,10 @@ def train(
         on_epoch: called with each epoch and the best so far; what it raises ends the training.
 
     Raises:
-        CheckpointError: a checkpoint cannot be written, or ``resume`` is of other data.
+        CheckpointError: a checkpoint cannot be written.
         TrainingDiverged: the loss is no longer a number.
     """
     digests = splits.digests()
-    if resume is not None and resume.data_digests != digests:
-        raise CheckpointError(
-            f"the checkpoint of run {resume.run_id} was trained on other images (SHA-256 of train "
-            f"{resume.data_digests['train'][:12]}, here {digests['train'][:12]}); use the same --data-dir"
-        )
     model = build(config, *_mean_and_std(splits.train))
     if resume is None:
         _log_start(config, splits, run, torch.device(device))

@@ -22,6 +22,8 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
+#: Lets the UI open an experiment of ours with its charts, not with its pages for language models.
+AS_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 WAY_OUT = (
     "Start the server, name another with --tracking-uri or MLFLOW_TRACKING_URI, "
     "or track into a local file: --tracking-uri sqlite:///mlflow.db"
@@ -67,7 +69,7 @@ def create_run(client: MlflowClient, experiment_name: str, run_name: str) -> Run
 
 
 def reopen_run(client: MlflowClient, run_id: str) -> Run:
-    """A run that did not finish, RUNNING again.
+    """A run that did not finish.
 
     Raises:
         TrackingError: there is no such run on this server, or it has finished.
@@ -76,7 +78,6 @@ def reopen_run(client: MlflowClient, run_id: str) -> Run:
         run = client.get_run(run_id)
         if run.info.status == RunStatus.to_string(RunStatus.FINISHED):
             raise TrackingError(f"run {run_id} has FINISHED: there is nothing to resume; start another for more epochs")
-        client.update_run(run_id, status="RUNNING")
     except MlflowException as error:
         raise TrackingError(
             f"run {run_id} cannot be resumed on {without_password(client.tracking_uri)}: {_reason(error)}. "
@@ -128,7 +129,7 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name))
+            return str(client.create_experiment(name, tags=AS_MODEL_TRAINING))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -64,6 +64,8 @@ class MlflowRun:
         self._sender = Sender(client, self.id, self._journal)
         self._params = run.data.params
         self._system = SystemMetrics()
+        if run.info.status != "RUNNING" or self._journal.pending_bytes:  # resumed; the end it had may still be unsent
+            self._journal.append({"op": "status", "status": "RUNNING"})
         self._sender.start()
 
     def log_params(self, params: Mapping[str, str]) -> None:
@@ -136,10 +138,9 @@ class MlflowRun:
         record = {"op": "model", "payload": place, "step": step, "metrics": dict(metrics), "timestamp_ms": timestamp_ms}
         self._journal.append(record)
 
-    def end(self, status: str, reason: str = "") -> None:
+    def end(self, status: str, reason: str) -> None:
         """End the run as FINISHED, FAILED or KILLED, and wait until all has arrived or the server takes nothing."""
-        if reason:
-            self.log_tags({"end_reason": reason})
+        self.log_tags({"end_reason": reason})
         self._journal.append({"op": "status", "status": status, "timestamp_ms": _now_ms()})
         self._sender.drain(PATIENCE_SECONDS)
         self._sender.stop()
@@ -173,7 +174,7 @@ class MlflowRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self.end("FINISHED")
+            self.end("FINISHED", "completed")
         elif isinstance(error, KeyboardInterrupt):
             self.end("KILLED", f"interrupted ({type(error).__name__})")
         else:

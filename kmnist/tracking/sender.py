@@ -105,6 +105,8 @@ class Sender:
                 folder = self._journal.payloads / record["payload"]
                 stamp, step = record["timestamp_ms"], record["step"]
                 publish_model(client, run_id, folder, step=step, metrics=record["metrics"], timestamp_ms=stamp)
+            case "status" if record["status"] == "RUNNING":
+                client.update_run(run_id, "RUNNING")
             case "status":
                 client.set_terminated(run_id, record["status"], record["timestamp_ms"])
             case unknown:
