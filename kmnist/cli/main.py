@@ -27,7 +27,7 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app()
+        app(sys.argv[1:])
     except KmnistError as error:
         _fail(str(error), 1)
     except Terminated:
