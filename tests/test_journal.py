@@ -22,10 +22,9 @@ def opened(folder: Path) -> Iterator[Journal]:
 
 def drain(journal: Journal) -> list[Record]:
     found = []
-    while item := journal.peek(timeout=0):
-        record, position = item
-        found.append(record)
-        journal.strike(position)
+    while items := journal.peek(timeout=0, most=2):
+        found += [record for record, _ in items]
+        journal.strike(items[-1][1])
     return found
 
 
@@ -56,9 +55,8 @@ def test_what_was_struck_off_is_not_read_again(
         for record in records:
             journal.append(record)
         for _ in range(arrived):
-            item = journal.peek(timeout=0)
-            assert item is not None
-            journal.strike(item[1])
+            [(_, position)] = journal.peek(timeout=0)
+            journal.strike(position)
     with opened(folder) as reopened:
         assert drain(reopened) == records[arrived:]
 
@@ -87,9 +85,8 @@ def test_payloads_of_the_same_name_do_not_meet(tmp_path: Path) -> None:
 def test_a_waiting_reader_wakes_up(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         threading.Timer(0.05, journal.append, [{"op": "late"}]).start()
-        item = journal.peek(timeout=10)
-    assert item is not None
-    assert item[0] == {"op": "late"}
+        [(record, _)] = journal.peek(timeout=10)
+    assert record == {"op": "late"}
 
 
 def test_rejected_records_are_kept_with_their_reason(tmp_path: Path) -> None:

@@ -110,6 +110,18 @@ def test_a_record_that_the_server_refuses_is_kept_and_does_not_hold_up_the_rest(
     assert (tmp_path / "run" / "rejected.jsonl").exists()
 
 
+def test_one_bad_record_among_many_that_travel_together_is_the_only_one_refused(store: str, tmp_path: Path) -> None:
+    client = connect(store)
+    with MlflowRun(client, create_run(client, "kmnist", "a run"), tmp_path / "run") as run:
+        for step in range(1, 120):
+            run.log_metrics({"valid/loss": 1 / step}, step)
+        run.log_metrics({"not a name: ?": 1.0}, 1)
+        run.log_tags({"arrived": "yes"})
+    assert run.rejected == 1
+    assert len(client.get_metric_history(run.id, "valid/loss")) == 119
+    assert client.get_run(run.id).data.tags["arrived"] == "yes"
+
+
 @pytest.fixture
 def server(template_store: Path, tmp_path: Path) -> Iterator[MlflowServer]:
     folder = tmp_path / "server"

@@ -56,15 +56,16 @@ class Journal:
             folder.mkdir()
         return folder / name
 
-    def peek(self, timeout: float) -> tuple[Record, int] | None:
-        """The oldest unsent record and the position after it; ``None`` if there is none within ``timeout`` seconds."""
+    def peek(self, timeout: float, most: int = 1) -> list[tuple[Record, int]]:
+        """The oldest unsent records, each with the position after it; empty if there is none within ``timeout`` s."""
         with self._grown:
             self._grown.wait_for(lambda: self._sent < self._size, timeout)
-            if self._sent >= self._size:
-                return None
+            end = self._size
         self._reader.seek(self._sent)
-        record: Record = json.loads(self._reader.readline())
-        return record, self._reader.tell()
+        found: list[tuple[Record, int]] = []
+        while len(found) < most and self._reader.tell() < end:
+            found.append((json.loads(self._reader.readline()), self._reader.tell()))
+        return found
 
     def strike(self, position: int) -> None:
         """Everything before ``position`` has arrived."""

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from itertools import takewhile
 
 import tenacity
 from mlflow import MlflowClient
@@ -14,6 +15,10 @@ from kmnist.tracking.model import publish_model
 
 #: Answers that no repetition will change: the record itself is wrong. All else is an outage, and is waited out.
 HOPELESS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"}
+#: Records that travel together, so that an epoch costs one request; MLflow takes 1000 metrics in one.
+BATCHED = {"metrics", "tags"}
+MOST_RECORDS = 50
+LINGER_SECONDS = 0.1
 
 
 class Sender:
@@ -58,40 +63,52 @@ class Sender:
             wait=tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.1),
         )
         while not self._stop.is_set():
-            if (item := self._journal.peek(timeout=0.2)) is None:
+            if not (first := self._journal.peek(timeout=0.2)):
                 continue
-            record, position = item
+            if first[0][0]["op"] in BATCHED:
+                self._stop.wait(LINGER_SECONDS)  # what belongs to the same epoch follows at once
+                found = self._journal.peek(timeout=0, most=MOST_RECORDS)
+                first = list(takewhile(lambda item: item[0]["op"] in BATCHED, found))
             try:
-                waiting(self._send_or_reject, record)
+                waiting(self._send_or_reject, [record for record, _ in first])
             except tenacity.RetryError:
                 return
-            self._journal.strike(position)
+            self._journal.strike(first[-1][1])
 
-    def _send_or_reject(self, record: Record) -> None:
+    def _send_or_reject(self, records: list[Record]) -> None:
         try:
-            self._send(record)
+            if records[0]["op"] in BATCHED:
+                self._send_batch(records)
+            else:
+                self._send(records[0])
             self.last_error = None
         except MlflowException as error:
             self.last_error = str(error).splitlines()[0]
             if error.error_code not in HOPELESS:
                 raise
+            if len(records) > 1:  # one of them is at fault
+                for record in records:
+                    self._send_or_reject([record])
+                return
             self.rejected += 1
-            self._journal.reject(record, str(error))
+            self._journal.reject(records[0], str(error))
         except Exception as error:  # remembered for the user, then waited out
             self.last_error = f"{type(error).__name__}: {error}".splitlines()[0]
             raise
 
+    def _send_batch(self, records: list[Record]) -> None:
+        metrics, tags = [], {}
+        for record in records:
+            tags.update(record.get("tags", {}))
+            for key, value in record.get("metrics", {}).items():
+                metrics.append(Metric(key, value, record["timestamp_ms"], record["step"]))
+        self._client.log_batch(self._run_id, metrics, tags=[RunTag(key, value) for key, value in tags.items()])
+
     def _send(self, record: Record) -> None:
         client, run_id = self._client, self._run_id
         match record["op"]:
-            case "metrics":
-                stamp, step = record["timestamp_ms"], record["step"]
-                metrics = [Metric(key, value, stamp, step) for key, value in record["metrics"].items()]
-                client.log_batch(run_id, metrics=metrics)
             case "params":
                 client.log_batch(run_id, params=[Param(key, value) for key, value in record["params"].items()])
-            case "tags":
-                client.log_batch(run_id, tags=[RunTag(key, value) for key, value in record["tags"].items()])
             case "inputs":
                 dataset = Dataset(**record["dataset"])
                 context = InputTag(MLFLOW_DATASET_CONTEXT, record["context"])
