@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
 
 import cyclopts
 import requests
 import tenacity
-from cyclopts import Parameter
 
+from kmnist.cli.options import DataDir
 from kmnist.config import TrainConfig
 from kmnist.data import load_kmnist
 from kmnist.experiment import NullRun, Run, Splits, prepare, train
@@ -33,7 +32,7 @@ app = cyclopts.App(help=__doc__, help_format="plaintext")
 @app.default
 def main(
     *,
-    data_dir: Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR")] = Path("data"),
+    data_dir: DataDir = Path("data"),
     batch_size: int = 512,
     epochs: int = 20,
     rounds: int = 3,

@@ -16,16 +16,16 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Any
 
 import cyclopts
 import torch
 import torch.nn.functional as F
-from cyclopts import Parameter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from experiments.benchmarks.torchvision_cpu import torchvision_module
+from kmnist.cli.options import DataDir
 from kmnist.config import TrainConfig
 from kmnist.data import idx_bytes, load_kmnist
 from kmnist.experiment import Splits, prepare
@@ -39,7 +39,7 @@ app = cyclopts.App(help=__doc__, help_format="plaintext")
 @app.default
 def main(
     *,
-    data_dir: Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR")] = Path("data"),
+    data_dir: DataDir = Path("data"),
     batch_size: int = 128,
     rounds: int = 3,
 ) -> None:
