@@ -5,7 +5,9 @@
     ├── DataError                a data file is missing, damaged or cannot be written
     ├── CheckpointError          a checkpoint is missing, unreadable, of other settings, or cannot be written
     ├── TrainingDiverged         the loss is no longer a number
-    └── TrackingError            the tracking server cannot be used, or a run is not what it should be
+    ├── TrackingError            the tracking server cannot be used, or a run is not what it should be
+    ├── StudyError               a study or its storage cannot be used, or is not what it should be
+    └── Stopped                  a training was ended before its last epoch, on purpose
 
     Terminated                   SIGTERM; like KeyboardInterrupt, no ``except Exception`` may swallow it
 
@@ -35,6 +37,14 @@ class TrainingDiverged(KmnistError):
 
 class TrackingError(KmnistError):
     """The tracking server cannot be used, or a run is not what it should be."""
+
+
+class StudyError(KmnistError):
+    """A study or its storage cannot be used, or is not what it should be."""
+
+
+class Stopped(KmnistError):
+    """A training was ended before its last epoch, on purpose: the message says why."""
 
 
 def root_cause(error: BaseException) -> BaseException:

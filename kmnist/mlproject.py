@@ -4,7 +4,8 @@ import textwrap
 
 import yaml
 
-from kmnist.config import TrainConfig, to_text
+from kmnist.config import TrainConfig
+from kmnist.settings import to_text
 
 HEADER = """\
 # The MLflow Project. Written by `kmnist mlproject` from kmnist/config.py: change the settings there, not here.

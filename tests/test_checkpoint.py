@@ -30,7 +30,7 @@ def checkpoint() -> Checkpoint:
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     best = {name: tensor + 1 for name, tensor in weights.items()}
     state = epoch.live.state.state_dict()
-    return Checkpoint("run1", config, splits.digests(), epochs, 1, weights, best, state)
+    return Checkpoint("run1", config, splits.digests, epochs, 1, weights, best, state)
 
 
 def test_what_is_saved_is_loaded(checkpoint: Checkpoint, tmp_path: Path) -> None:

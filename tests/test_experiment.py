@@ -35,7 +35,7 @@ def test_what_a_training_leaves(config: TrainConfig, splits: Splits, tmp_path: P
     run = MemoryRun()
     result = train(config, splits, run, tmp_path)
     assert run.params == config.as_text()
-    assert run.data == splits.digests()
+    assert run.data == splits.digests
     for name in CURVES:
         assert list(run.curve(name)) == [1, 2, 3, 4], name
     assert run.curve("gap/loss")[2] == run.curve("valid/loss")[2] - run.curve("train/loss")[2]

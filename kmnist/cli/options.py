@@ -7,8 +7,9 @@ import yaml
 from cyclopts import Group, Parameter
 from pydantic import BaseModel, create_model
 
-from kmnist.config import TrainConfig, to_text
+from kmnist.config import TrainConfig
 from kmnist.errors import SettingError
+from kmnist.settings import to_text
 
 DataDir = Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR")]
 WorkDir = Annotated[Path, Parameter(env_var="KMNIST_WORK_DIR")]

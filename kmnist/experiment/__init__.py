@@ -2,7 +2,18 @@
 
 from kmnist.experiment.results import Result
 from kmnist.experiment.run import NullRun, Run
-from kmnist.experiment.splits import Splits, prepare
-from kmnist.experiment.train import train
+from kmnist.experiment.splits import Splits, TuningSplits, prepare
+from kmnist.experiment.train import OnEpoch, Trained, train, train_epochs
 
-__all__ = ["NullRun", "Result", "Run", "Splits", "prepare", "train"]
+__all__ = [
+    "NullRun",
+    "OnEpoch",
+    "Result",
+    "Run",
+    "Splits",
+    "Trained",
+    "TuningSplits",
+    "prepare",
+    "train",
+    "train_epochs",
+]

@@ -9,18 +9,31 @@ from kmnist.errors import CheckpointError, SettingError
 
 
 @dataclass(frozen=True)
-class Splits:
-    """A data set ready for training: ``train`` and ``valid`` are the parts of its train split."""
+class TuningSplits:
+    """What a search may see: ``train`` and ``valid`` are the parts of a data set's train split.
+
+    Attributes:
+        name: of the data set.
+        source: where it is from.
+        digests: SHA-256 over all pixels and labels, by split; of the test split, too, which is not here.
+    """
 
     name: str
     source: str
     train: Images
     valid: Images
+    digests: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Splits(TuningSplits):
+    """A data set ready for training, with its test split."""
+
     test: Images
 
-    def digests(self) -> dict[str, str]:
-        """SHA-256 over all pixels and labels, by split."""
-        return {"train": self.train.digest(), "valid": self.valid.digest(), "test": self.test.digest()}
+    def without_test(self) -> TuningSplits:
+        """The same, for a search."""
+        return TuningSplits(self.name, self.source, self.train, self.valid, self.digests)
 
 
 def prepare(config: TrainConfig, data: Dataset, resume: Checkpoint | None = None) -> Splits:
@@ -33,8 +46,9 @@ def prepare(config: TrainConfig, data: Dataset, resume: Checkpoint | None = None
     train_images, valid_images = split(data.train, config.valid_fraction, config.seed)
     if config.batch_size > len(train_images):
         raise SettingError(f"batch_size={config.batch_size}: must be at most the {len(train_images):,} training images")
-    splits = Splits(data.name, data.source, train_images, valid_images, data.test)
-    if resume is not None and resume.data_digests != (digests := splits.digests()):
+    digests = {"train": train_images.digest(), "valid": valid_images.digest(), "test": data.test.digest()}
+    splits = Splits(data.name, data.source, train_images, valid_images, digests, data.test)
+    if resume is not None and resume.data_digests != digests:
         raise CheckpointError(
             f"the checkpoint of run {resume.run_id} was trained on other images (SHA-256 of train "
             f"{resume.data_digests['train'][:12]}, here {digests['train'][:12]}); use the same --data-dir"

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import nn
 
 from kmnist.data import Images
-from kmnist.errors import TrackingError
+from kmnist.errors import Stopped, TrackingError
 from kmnist.tracking.journal import Journal
 from kmnist.tracking.model import save_model
 from kmnist.tracking.sender import Sender
@@ -37,7 +37,7 @@ class MlflowRun:
     """A run of an experiment, written through a journal on disk by a thread of its own.
 
     It owns the run's status: used as a context manager it ends the run as FINISHED, as KILLED when interrupted
-    (SIGINT, SIGTERM), and as FAILED, with the traceback as an artifact, on any other exception. Nothing is global: any
+    (SIGINT, SIGTERM) or stopped on purpose (``Stopped``), and as FAILED, with the traceback as an artifact, on any other exception. Nothing is global: any
     number of runs can be written side by side.
 
     Args:
@@ -175,6 +175,8 @@ class MlflowRun:
     ) -> None:
         if error is None:
             self.end("FINISHED", "completed")
+        elif isinstance(error, Stopped):
+            self.end("KILLED", str(error))
         elif isinstance(error, KeyboardInterrupt):
             self.end("KILLED", f"interrupted ({type(error).__name__})")
         else:

@@ -1,49 +1,22 @@
-"""From numbers to pictures. Each function gives an image; none knows a model or a tracker."""
+"""Pictures of one run: its data, its curves and its errors."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
-from io import BytesIO
-from typing import Any, ParamSpec
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from kmnist.figures.style import as_png, figure_of
 from kmnist.kana import CLASSES, KANA, ROMAJI, font_path
 
-P = ParamSpec("P")
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
 LOWEST_LOSS = 1e-6  # drawn: a net that has learnt everything by heart reaches 0, which has no logarithm
 TRAIN_COLOUR, VALID_COLOUR, BEST_COLOUR = "#1f77b4", "#d95f02", "#666666"
 
 
-def _as_png(draw: Callable[P, Any]) -> Callable[P, bytes]:
-    """Let a function that draws a matplotlib figure return it as PNG bytes, with a font that knows kana.
-
-    Figures are made without pyplot: they belong to no global state and are freed when they are done.
-    """
-
-    @wraps(draw)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> bytes:
-        from matplotlib import font_manager, rc_context
-
-        if "IPAexGothic" not in font_manager.fontManager.get_font_names():
-            font_manager.fontManager.addfont(str(font_path()))
-        style: dict[Any, Any] = {
-            "font.family": ["DejaVu Sans", "IPAexGothic"],
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-        with rc_context(style):
-            content = BytesIO()
-            draw(*args, **kwargs).savefig(content, dpi=110)
-        return content.getvalue()
-
-    return wrapped
-
-
-@_as_png
+@as_png
 def samples(pixels: npt.NDArray[np.uint8], labels: Counts, columns: int = 12) -> Any:
     """A grid with a row for each class: its kana, romaji and number, and its first ``columns`` images.
 
@@ -51,7 +24,7 @@ def samples(pixels: npt.NDArray[np.uint8], labels: Counts, columns: int = 12) ->
         pixels: uint8 (N, 28, 28).
         labels: (N,).
     """
-    figure = _figure(9.2, 7.6, left=1.1, right=0.1, bottom=0.1, top=0.1)
+    figure = figure_of(9.2, 7.6, left=1.1, right=0.1, bottom=0.1, top=0.1)
     axes = figure.add_subplot()
     grid = np.full((CLASSES * 30, columns * 30), 40, np.uint8)
     for row in range(CLASSES):
@@ -67,14 +40,14 @@ def samples(pixels: npt.NDArray[np.uint8], labels: Counts, columns: int = 12) ->
     return figure
 
 
-@_as_png
+@as_png
 def class_distribution(splits: dict[str, Counts]) -> Any:
     """Number of images of each class in each split.
 
     Args:
         splits: name of the split -> its labels (N,).
     """
-    figure = _figure(9, 4.2, left=0.75, right=0.15, bottom=0.6, top=0.5)
+    figure = figure_of(9, 4.2, left=0.75, right=0.15, bottom=0.6, top=0.5)
     axes = figure.add_subplot()
     width = 0.8 / len(splits)
     for place, (name, labels) in enumerate(splits.items()):
@@ -88,7 +61,7 @@ def class_distribution(splits: dict[str, Counts]) -> Any:
     return figure
 
 
-@_as_png
+@as_png
 def learning_curves(
     epochs: Sequence[int],
     train: Mapping[str, Sequence[float]],
@@ -103,7 +76,7 @@ def learning_curves(
         valid: the same.
         best_epoch: whose weights were kept.
     """
-    figure = _figure(11, 4.4, left=0.75, right=0.15, bottom=0.55, top=0.15, wspace=0.2)
+    figure = figure_of(11, 4.4, left=0.75, right=0.15, bottom=0.55, top=0.15, wspace=0.2)
     marker = "o" if len(epochs) <= 30 else ""
     for place, (name, label) in enumerate(
         (("loss", "loss (nats; 1e-6 and less at the bottom)"), ("accuracy", "accuracy")), start=1
@@ -127,7 +100,7 @@ def learning_curves(
     return figure
 
 
-@_as_png
+@as_png
 def confusion(matrix: Counts, title: str) -> Any:
     """A confusion matrix: rows actual, columns predicted. Colour and number in a cell: images.
 
@@ -137,7 +110,7 @@ def confusion(matrix: Counts, title: str) -> Any:
         matrix: counts (10, 10).
         title: what it was counted on.
     """
-    figure = _figure(7.6, 7.4, left=0.95, right=0.15, bottom=0.8, top=0.4)
+    figure = figure_of(7.6, 7.4, left=0.95, right=0.15, bottom=0.8, top=0.4)
     axes = figure.add_subplot()
     off_diagonal = np.where(np.eye(CLASSES, dtype=bool), 0, matrix)
     axes.imshow(off_diagonal, cmap="Oranges", vmin=0, vmax=max(off_diagonal.max(), 1))
@@ -159,7 +132,7 @@ def confusion(matrix: Counts, title: str) -> Any:
     return figure
 
 
-@_as_png
+@as_png
 def misclassified(
     pixels: npt.NDArray[np.uint8], actual: Counts, probabilities: Floats, rows: int = 4, columns: int = 8
 ) -> Any:
@@ -174,7 +147,7 @@ def misclassified(
     sure = probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != actual)
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")][: rows * columns]
-    figure = _figure(1.4 * columns, 1.8 * rows, left=0.05, right=0.05, bottom=0.05, top=0.05)
+    figure = figure_of(1.4 * columns, 1.8 * rows, left=0.05, right=0.05, bottom=0.05, top=0.05)
     if not len(wrong):
         figure.text(0.5, 0.5, "no image was misclassified", ha="center", va="center", fontsize=14)
         return figure
@@ -213,15 +186,6 @@ def confusion_image(matrix: Counts) -> Image.Image:
         if count:
             draw.text((left + cell // 2 - 1, top + cell // 2 - 1), str(count), fill="black", font=small, anchor="mm")
     return image
-
-
-def _figure(width: float, height: float, left: float, right: float, bottom: float, top: float, **gaps: float) -> Any:
-    """A figure with margins given in inches; matplotlib's layout engines would draw everything twice."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, **gaps)
-    return figure
 
 
 def _names() -> list[tuple[int, tuple[str, str]]]:

@@ -1,0 +1,12 @@
+"""From numbers to pictures. Each function gives an image; none knows a model, a tracker or a tuner."""
+
+from kmnist.figures.training import (
+    class_distribution,
+    confusion,
+    confusion_image,
+    learning_curves,
+    misclassified,
+    samples,
+)
+
+__all__ = ["class_distribution", "confusion", "confusion_image", "learning_curves", "misclassified", "samples"]
