@@ -1,8 +1,8 @@
 """``TrainConfig``: every setting that decides a training's numbers, defined once.
 
 The command line, ``MLproject``, experiment files and MLflow's parameters are all read from this model. What does not
-decide numbers (data folder, device, tracking server) is an argument of the command, not a setting. A setting worth searching
-carries the range in which a study does.
+decide numbers (data folder, device, tracking server) is an argument of the command, not a setting. Those that a study
+searches carry their range.
 """
 
 from dataclasses import dataclass

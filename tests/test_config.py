@@ -38,7 +38,7 @@ def configs(draw: st.DrawFn) -> TrainConfig:
 def test_config_to_flags_to_config(config: TrainConfig) -> None:
     flags = [f"--{name.replace('_', '-')}={text}" for name, text in config.as_text().items()]
     _, bound, _ = app.parse_args(["train", *flags], exit_on_error=False, print_error=False)
-    assert TrainConfig.parse(given_settings(bound.arguments["settings"], None)) == config
+    assert TrainConfig.parse(given_settings([bound.arguments["settings"]], None)) == config
 
 
 @given(configs())

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from kmnist.addresses import without_password
 from kmnist.config import TrainConfig
 from kmnist.errors import TrackingError
 from kmnist.experiment import Splits, train
 from kmnist.tracking import MlflowRun, check_params, connect, create_run, reopen_run, send_pending
 from kmnist.tracking import run as run_module
-from kmnist.tracking.connect import without_password
 from kmnist.training import Epoch
 from tests.servers import MlflowServer, free_port
 

@@ -18,6 +18,8 @@ app = App(
 )
 # Named, not imported: a command is loaded when it is run.
 app.command("kmnist.cli.train:train", help="Train a network and track it.")
+app.command("kmnist.cli.tune:tune", help="Search for good settings: a study of many runs.")
+app.command("kmnist.cli.studies:studies", help="List studies, how far they are, and their best.")
 app.command("kmnist.cli.sync:sync", help="Send what the tracking server has not taken yet.")
 app.command("kmnist.cli.mlproject:mlproject", help="Write the file MLproject anew (for developers).")
 

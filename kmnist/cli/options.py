@@ -1,6 +1,8 @@
 """The options that commands share, read from where they are defined."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import yaml
@@ -8,35 +10,41 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, create_model
 
 from kmnist.config import TrainConfig
-from kmnist.errors import SettingError
+from kmnist.errors import CheckpointError, SettingError
 from kmnist.settings import to_text
+from kmnist.tuning.definition import Budget, Method
 
 DataDir = Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR")]
 WorkDir = Annotated[Path, Parameter(env_var="KMNIST_WORK_DIR")]
+Storage = Annotated[str, Parameter(env_var="KMNIST_STORAGE")]
 TrackingUri = Annotated[str | None, Parameter(env_var="MLFLOW_TRACKING_URI", show_default=False)]
 
 
-def _settings_model() -> type[BaseModel]:
-    """``TrainConfig`` with every setting optional and as text: what is not given comes from a file or the defaults."""
+def _as_options(settings: type[BaseModel], group: str, help: str) -> Any:
+    """A group of settings, each optional and as text: what is not given comes from a file or the defaults."""
     fields: dict[str, Any] = {}
-    for name, field in TrainConfig.model_fields.items():
+    for name, field in settings.model_fields.items():
         shown = Parameter(help=f"{field.description} [default: {to_text(field.default)}]", show_default=False)
         fields[name] = (Annotated[str | None, shown], None)
-    return create_model("Settings", **fields)
+    return Parameter(name="*", group=Group(group, help=help))(create_model(settings.__name__, **fields))
 
 
-Settings = Parameter(
-    name="*", group=Group("Settings", help="What decides the numbers; each is a parameter of the run in MLflow.")
-)(_settings_model())
+TrainSettings = _as_options(
+    TrainConfig, "Settings", "What decides the numbers; each is a parameter of the run in MLflow."
+)
+MethodSettings = _as_options(Method, "Search", "How the study searches; the same for all its commands.")
+BudgetSettings = _as_options(
+    Budget, "Budget", "How long the study goes on, over all its commands, workers and machines."
+)
 
 
-def given_settings(settings: BaseModel | None, file: Path | None) -> dict[str, str]:
+def given_settings(settings: Sequence[BaseModel | None], file: Path | None) -> dict[str, Any]:
     """The settings that the user gave: those of a YAML file, and over them those of the command line.
 
     Raises:
         SettingError: the file cannot be read or is not a mapping of settings.
     """
-    typed = {name: getattr(settings, name) for name in settings.model_fields_set} if settings else {}
+    typed = {name: getattr(group, name) for group in settings if group for name in group.model_fields_set}
     if file is None:
         return typed
     try:
@@ -46,3 +54,15 @@ def given_settings(settings: BaseModel | None, file: Path | None) -> dict[str, s
     if not isinstance(content, dict):
         raise SettingError(f"{file}: must hold lines of the form `setting: value`, like experiments/report_plain.yaml")
     return {**{str(name): value for name, value in content.items()}, **typed}
+
+
+def see_that_it_can_be_written(folder: Path) -> None:
+    """Before a run exists that would have to be ended for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"work folder {folder} cannot be written ({error}); name another with --work-dir"
+        ) from error

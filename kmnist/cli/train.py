@@ -1,19 +1,18 @@
 """``kmnist train``"""
 
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import DataDir, Settings, TrackingUri, WorkDir, given_settings
+from kmnist.cli.options import DataDir, TrackingUri, TrainSettings, WorkDir, given_settings, see_that_it_can_be_written
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError
 
 
 def train(
     *,
-    settings: Settings | None = None,  # type: ignore[valid-type]
+    settings: TrainSettings | None = None,
     experiment: Annotated[Path | None, Parameter(show_default=False)] = None,
     resume: Annotated[str | None, Parameter(show_default=False)] = None,
     data_dir: DataDir = Path("data"),
@@ -47,7 +46,7 @@ def train(
     quiet
         print the results only
     """
-    given = given_settings(settings, experiment)
+    given = given_settings([settings], experiment)
     if resume is not None:
         from kmnist.checkpoint import load_checkpoint
 
@@ -67,7 +66,7 @@ def train(
     from kmnist.training import resolve_device
 
     screen = Screen(quiet)
-    _see_that_it_can_be_written(work_dir)
+    see_that_it_can_be_written(work_dir)
     chosen_device = resolve_device(device)
     client = connect(tracking_uri)
     data = load_dataset(config.dataset, data_dir, progress=not quiet)
@@ -93,18 +92,6 @@ def train(
         raise
     run.discard_folder()
     screen.result(result, data, run, run_url(client, entity))
-
-
-def _see_that_it_can_be_written(folder: Path) -> None:
-    """Before a run exists that would have to be ended for it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise CheckpointError(
-            f"work folder {folder} cannot be written ({error}); name another with --work-dir"
-        ) from error
 
 
 def _run_name(config: TrainConfig, file: Path | None) -> str:

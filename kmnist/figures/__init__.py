@@ -1,5 +1,13 @@
 """From numbers to pictures. Each function gives an image; none knows a model, a tracker or a tuner."""
 
+from kmnist.figures.study import (
+    study_curves,
+    study_history,
+    study_importances,
+    study_parallel,
+    study_slices,
+    study_timeline,
+)
 from kmnist.figures.training import (
     class_distribution,
     confusion,
@@ -9,4 +17,17 @@ from kmnist.figures.training import (
     samples,
 )
 
-__all__ = ["class_distribution", "confusion", "confusion_image", "learning_curves", "misclassified", "samples"]
+__all__ = [
+    "class_distribution",
+    "confusion",
+    "confusion_image",
+    "learning_curves",
+    "misclassified",
+    "samples",
+    "study_curves",
+    "study_history",
+    "study_importances",
+    "study_parallel",
+    "study_slices",
+    "study_timeline",
+]

@@ -4,8 +4,21 @@
 until ``sender`` has carried it over, ``model`` saves and publishes networks, ``pending`` sends what an outage left.
 """
 
-from kmnist.tracking.connect import check_params, connect, create_run, reopen_run, run_url
+from kmnist.tracking.children import ChildRuns, parent_run, point_to
+from kmnist.tracking.connect import check_params, connect, create_run, reopen_run, run_page, run_url
 from kmnist.tracking.pending import send_pending
 from kmnist.tracking.run import MlflowRun
 
-__all__ = ["MlflowRun", "check_params", "connect", "create_run", "reopen_run", "run_url", "send_pending"]
+__all__ = [
+    "ChildRuns",
+    "MlflowRun",
+    "check_params",
+    "connect",
+    "create_run",
+    "parent_run",
+    "point_to",
+    "reopen_run",
+    "run_page",
+    "run_url",
+    "send_pending",
+]

@@ -3,7 +3,6 @@
 import logging
 import os
 import time
-from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
@@ -12,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
+from kmnist.addresses import without_password
 from kmnist.config import TrainConfig
 from kmnist.errors import SettingError, TrackingError, root_cause
 
@@ -49,7 +49,7 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
         client.search_experiments(max_results=1)
     except Exception as error:  # a URI can fail in any of MLflow's, requests' and SQLAlchemy's ways
         raise TrackingError(
-            f"the tracking server {without_password(uri)} cannot be used: {_reason(error)}. {WAY_OUT}"
+            f"the tracking server {without_password(uri)} cannot be used: {reason_of(error)}. {WAY_OUT}"
         ) from error
     return client
 
@@ -67,22 +67,22 @@ def create_run(client: MlflowClient, experiment_name: str, run_name: str) -> Run
         now = time.time_ns() // 1_000_000
         return client.create_run(_experiment_id(client, experiment_name), now, resolve_tags(), run_name)
     except MlflowException as error:
-        raise TrackingError(f"no run can be made in {experiment_name!r}: {_reason(error)}. {WAY_OUT}") from error
+        raise TrackingError(f"no run can be made in {experiment_name!r}: {reason_of(error)}. {WAY_OUT}") from error
 
 
-def reopen_run(client: MlflowClient, run_id: str) -> Run:
-    """A run that did not finish.
+def reopen_run(client: MlflowClient, run_id: str, finished_too: bool = False) -> Run:
+    """A run that did not finish; with ``finished_too``, any.
 
     Raises:
         TrackingError: there is no such run on this server, or it has finished.
     """
     try:
         run = client.get_run(run_id)
-        if run.info.status == RunStatus.to_string(RunStatus.FINISHED):
+        if run.info.status == RunStatus.to_string(RunStatus.FINISHED) and not finished_too:
             raise TrackingError(f"run {run_id} has FINISHED: there is nothing to resume; start another for more epochs")
     except MlflowException as error:
         raise TrackingError(
-            f"run {run_id} cannot be resumed on {without_password(client.tracking_uri)}: {_reason(error)}. "
+            f"run {run_id} cannot be resumed on {without_password(client.tracking_uri)}: {reason_of(error)}. "
             "Is that where the run was tracked to? (--tracking-uri)"
         ) from error
     return run
@@ -110,21 +110,18 @@ def check_params(run: Run, config: TrainConfig) -> None:
         )
 
 
+def run_page(experiment_id: str, run_id: str) -> str:
+    """The page of a run within the UI: good as a link from another page of it."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}"
+
+
 def run_url(client: MlflowClient, run: Run) -> str:
     """The page of a run, or how to get one where the tracking store has no server."""
-    page = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    page = f"/{run_page(run.info.experiment_id, run.info.run_id)}"
     uri: str = client.tracking_uri
     if uri.startswith("http"):
         return uri.rstrip("/") + page
     return f"to look at it: mlflow ui --backend-store-uri {without_password(uri)}, then http://127.0.0.1:5000{page}"
-
-
-def without_password(uri: str) -> str:
-    """A URI that can be shown: ``postgresql://me:***@host/db``."""
-    parts = urlsplit(uri)
-    if not parts.password:
-        return uri
-    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")).geturl()
 
 
 def _experiment_id(client: MlflowClient, name: str) -> str:
@@ -153,7 +150,7 @@ def _same(config: TrainConfig, name: str, text: str) -> bool:
         return False
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What an error comes down to, in a line, with what a wrong password or host needs added."""
     cause = root_cause(error)
     told = cause if isinstance(cause, OSError) else error

@@ -37,8 +37,8 @@ class MlflowRun:
     """A run of an experiment, written through a journal on disk by a thread of its own.
 
     It owns the run's status: used as a context manager it ends the run as FINISHED, as KILLED when interrupted
-    (SIGINT, SIGTERM) or stopped on purpose (``Stopped``), and as FAILED, with the traceback as an artifact, on any other exception. Nothing is global: any
-    number of runs can be written side by side.
+    (SIGINT, SIGTERM) or stopped on purpose (``Stopped``), and as FAILED, with the traceback as an artifact, on any
+    other exception. Nothing is global: any number of runs can be written side by side.
 
     Args:
         client: from :func:`kmnist.tracking.connect.connect`.
@@ -76,6 +76,10 @@ class MlflowRun:
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Tags, as text; a later value replaces an earlier one."""
         self._journal.append({"op": "tags", "tags": dict(tags)})
+
+    def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Tags of another run: of one below this one."""
+        self._journal.append({"op": "tag_run", "run_id": run_id, "tags": dict(tags)})
 
     def log_environment(self) -> None:
         """Versions, processor and commit as tags."""

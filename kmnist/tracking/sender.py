@@ -84,7 +84,7 @@ class Sender:
             self.last_error = None
         except MlflowException as error:
             self.last_error = str(error).splitlines()[0]
-            if error.error_code not in HOPELESS:
+            if error.error_code not in HOPELESS or _is_collision(error):
                 raise
             if len(records) > 1:  # one of them is at fault
                 for record in records:
@@ -109,6 +109,9 @@ class Sender:
         match record["op"]:
             case "params":
                 client.log_batch(run_id, params=[Param(key, value) for key, value in record["params"].items()])
+            case "tag_run":
+                tags = [RunTag(key, value) for key, value in record["tags"].items()]
+                client.log_batch(record["run_id"], tags=tags)
             case "inputs":
                 dataset = Dataset(**record["dataset"])
                 context = InputTag(MLFLOW_DATASET_CONTEXT, record["context"])
@@ -128,3 +131,8 @@ class Sender:
                 client.set_terminated(run_id, record["status"], record["timestamp_ms"])
             case unknown:
                 raise ValueError(f"record of unknown kind {unknown!r}: {json.dumps(record)[:200]}")
+
+
+def _is_collision(error: MlflowException) -> bool:
+    """Whether two runs brought the same new data set at the same moment: MLflow lets one of them fail, once."""
+    return "IntegrityError" in str(error) and "datasets" in str(error)

@@ -1,0 +1,87 @@
+"""A worker process of a study: what it is told, and how it finds everything else."""
+
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NoReturn
+
+from kmnist.errors import KmnistError, Terminated
+
+
+@dataclass(frozen=True)
+class WorkerTask:
+    """What all workers of a command are told.
+
+    Attributes:
+        storage: address of the studies.
+        tracking_uri: of the server that has the study's run.
+        parent_id: that run.
+        data_dir: of the KMNIST files.
+        work_dir: for checkpoints and journals.
+        device: to compute on.
+        threads: that a worker may compute with.
+    """
+
+    storage: str
+    tracking_uri: str
+    parent_id: str
+    data_dir: Path
+    work_dir: Path
+    device: str
+    threads: int
+
+    def spawn(self, study: str, session: str) -> BaseProcess:
+        """Start a worker in a fresh interpreter: a forked one would have locks and threads in mid-work."""
+        process = get_context("spawn").Process(target=_run, args=(self, study, session), daemon=True)
+        process.start()
+        return process
+
+
+def _run(task: WorkerTask, study_name: str, session: str) -> None:
+    # A terminal sends Ctrl-C to all processes; the command's own tells us in its turn, once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _terminate)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _work(task, study_name, session)
+    except KmnistError as error:
+        print(f"kmnist: a worker of study {study_name} ended: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGTERM)
+
+
+def _work(task: WorkerTask, study_name: str, session: str) -> None:
+    import torch
+
+    from kmnist.checkpoint import FILE_NAME
+    from kmnist.datasets import load_dataset
+    from kmnist.tracking import ChildRuns, connect
+    from kmnist.training import resolve_device
+    from kmnist.tuning.storage import open_storage
+    from kmnist.tuning.study import load_study
+    from kmnist.tuning.worker import work
+
+    torch.set_num_threads(task.threads)
+    study = load_study(open_storage(task.storage), study_name)
+    start_run = ChildRuns(connect(task.tracking_uri), task.parent_id, task.work_dir, FILE_NAME)
+    data = load_dataset("sample" if study.data["dataset"] == "sample" else "kmnist", task.data_dir, progress=False)
+    work(study, session, start_run, data, resolve_device(task.device))
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: a second would break off the end of the run
+    raise Terminated
+
+
+def _end_with_parent() -> None:
+    """A command that was killed cannot tell its workers."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)

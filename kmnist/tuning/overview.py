@@ -1,0 +1,37 @@
+"""All studies of a storage at a glance."""
+
+from optuna.trial import TrialState
+
+from kmnist.tuning.sessions import PREFIX, Watch
+from kmnist.tuning.storage import StudyStorage
+from kmnist.tuning.study import TrackedStudy, all_studies
+from kmnist.tuning.table import best_trial
+
+
+def overview(storage: StudyStorage) -> list[dict[str, str]]:
+    """One row a study: name, state, trials, best value, its trial, and the study's run in MLflow."""
+    return [_row(study) for study in all_studies(storage)]
+
+
+def _row(study: TrackedStudy) -> dict[str, str]:
+    trials = study.trials()
+    best = best_trial(trials, study.definition)
+    counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
+    pruned, failed = counts[TrialState.PRUNED], counts[TrialState.FAIL]
+    return {
+        "study": study.name,
+        "state": _state(study, sum(trial.state.is_finished() for trial in trials)),
+        "trials": f"{len(trials)} of {study.budget.trials} ({pruned} pruned, {failed} failed)",
+        "metric": study.definition.method.metric,
+        "best": f"{best.value:.4f} (trial {best.number})" if best else "-",
+        "run": study.optuna.user_attrs.get("run_id", "-"),
+    }
+
+
+def _state(study: TrackedStudy, ended: int) -> str:
+    attrs, watch = study.optuna.user_attrs, Watch()
+    if any(not watch.is_dead(name.removeprefix(PREFIX), attrs) for name in attrs if name.startswith(PREFIX)):
+        return "running"
+    if attrs["out_of_time"]:
+        return "out of time"
+    return "finished" if ended >= study.budget.trials else "interrupted"

@@ -1,0 +1,160 @@
+"""What a study leaves in its own run: best value by trial, figures, table, the best settings, and a note."""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+from optuna import importance
+from optuna.trial import FrozenTrial, TrialState
+
+from kmnist import figures
+from kmnist.ranges import Choices, Layers, Range
+from kmnist.tuning.interactive import interactive_page
+from kmnist.tuning.note import confirmation_note, study_note
+from kmnist.tuning.runs import StudyRun
+from kmnist.tuning.study import TrackedStudy
+from kmnist.tuning.table import best_trial, chosen_of, trials_table
+
+SHARE_OF_TIME = 0.02  # of the study's, that drawing may take while it runs: the workers need the cores
+LEAST_SECONDS = 20.0
+
+
+class StudyReport:
+    """Writes a study into a run, again and again while the study goes on.
+
+    Args:
+        study: to write about.
+        run: the study's own.
+        link: run id -> where a person finds that run.
+    """
+
+    def __init__(self, study: TrackedStudy, run: StudyRun, link: Callable[[str], str]) -> None:
+        self._study, self._run, self._link = study, run, link
+        self._logged: set[int] = set()
+        self._next_drawing = 0.0
+        self._drawn = 0
+        self._note = ""
+        run.log_params(study.definition.as_params())
+
+    def __call__(self, trials: Sequence[FrozenTrial], *, final: bool) -> None:
+        """Log what is new; draw when it is time to, or when nothing more will come."""
+        table = trials_table(trials, self._study.definition)
+        ended = table[table["ended"].notna()].sort_values("ended")
+        if len(ended) > len(self._logged):
+            self._log_trials(ended)
+        due = len(ended) > self._drawn and time.monotonic() >= self._next_drawing
+        if len(table) and (final or due):
+            began = time.monotonic()
+            self._draw(trials, table, final)
+            now = time.monotonic()
+            self._next_drawing = now + max(LEAST_SECONDS, (now - began) / SHARE_OF_TIME)
+            self._drawn = len(ended)
+
+    def _log_trials(self, ended: pd.DataFrame) -> None:
+        """Stamped with the end of each trial, so that a command that goes on with the study logs the same points."""
+        metric = self._study.definition.method.metric.replace("/", "_")
+        full = self._study.definition.epochs
+        trained = saved = 0
+        for _, row in ended.iterrows():
+            trained += row["epochs"]
+            saved += full - row["epochs"] if row["state"] == "PRUNED" else 0
+            number = int(row["trial"])
+            if number in self._logged:
+                continue
+            numbers = {"study/epochs_trained": float(trained), "study/epochs_saved": float(saved)}
+            if pd.notna(row["best_so_far"]):
+                numbers[f"study/best_{metric}"] = float(row["best_so_far"])
+            if pd.notna(row["value"]):
+                numbers[f"study/trial_{metric}"] = float(row["value"])
+            self._run.log_metrics(numbers, number, int(row["ended"].timestamp() * 1000))
+            self._logged.add(number)
+
+    def _draw(self, trials: Sequence[FrozenTrial], table: pd.DataFrame, final: bool) -> None:
+        study, run, definition = self._study, self._run, self._study.definition
+        weights = importances(study)
+        self._note = study_note(study, trials, table, weights, self._link)
+        run.log_note(self._note)
+        run.log_file(table.to_csv(index=False).encode(), "reports/trials.csv")
+        if best := best_trial(trials, definition):
+            run.log_file(best_settings(study, best).encode(), "reports/best.yaml")
+            run.log_tags({"study.best_run": best.user_attrs["run_id"], "study.best_trial": str(best.number)})
+        if best and final:
+            run.tag_run(best.user_attrs["run_id"], {"study.best": "true"})
+        curves = {trial.number: trial.intermediate_values for trial in trials if trial.state != TrialState.WAITING}
+        axes, metric, maximise = self._axes(table), definition.method.metric, definition.maximise
+        pictures = {
+            "history": figures.study_history(table, metric, maximise),
+            "curves": figures.study_curves(table, curves, metric, maximise),
+            "slices": figures.study_slices(table, axes, metric, maximise),
+            "parallel_coordinates": figures.study_parallel(table, axes, metric, maximise),
+            "importances": figures.study_importances(weights, metric),
+            "timeline": figures.study_timeline(table),
+        }
+        for name, png in pictures.items():
+            run.log_file(png, f"figures/{name}.png")
+        if final:  # of megabytes, with the library that draws it: once
+            run.log_file(interactive_page(study.optuna, definition).encode(), "figures/interactive.html")
+
+    def confirm(self, table: pd.DataFrame) -> str:
+        """Add what the best settings came to with other seeds (``confirmations_table``); gives the run to register."""
+        accuracy = table["test_accuracy"]
+        now = {"confirmed/test_accuracy_mean": accuracy.mean(), "confirmed/valid_mean": table["value"].mean()}
+        if len(table) > 1:
+            now["confirmed/test_accuracy_std"] = accuracy.std(ddof=1)
+        self._run.log_metrics(now, len(table))
+        self._run.log_file(table.to_csv(index=False).encode(), "reports/confirmation.csv")
+        self._run.log_note(self._note + confirmation_note(self._study, table, self._link))
+        offered = self._offered(table)
+        self._run.log_tags({"study.offered_run": offered})
+        self._run.tag_run(offered, {"study.offered": "true"})
+        return offered
+
+    def _offered(self, table: pd.DataFrame) -> str:
+        """The run to register: the best on validation; the test split decides nothing."""
+        value = table["value"]
+        order = table.assign(value=value).sort_values("value", ascending=not self._study.definition.maximise)
+        return str(order["run_id"].iloc[0])
+
+    def _axes(self, table: pd.DataFrame) -> dict[str, bool]:
+        """The searched settings that some trial has -> whether they are shown on a logarithmic axis."""
+        axes: dict[str, bool] = {}
+        for name, found in self._study.definition.search.items():
+            match found:
+                case Layers():
+                    axes[f"{name}_layers"] = False
+                    axes |= {str(column): found.width.log for column in table if str(column).startswith(f"{name}_")}
+                    axes[f"{name}_layers"] = False
+                case Range():
+                    axes[name] = found.log
+                case Choices():
+                    numbers = [value for value in found.values if isinstance(value, int | float)]
+                    axes[name] = len(numbers) == len(found.values) > 2 and max(numbers) >= 8 * min(numbers) > 0
+        return {name: log for name, log in axes.items() if name in table and table[name].notna().any()}
+
+
+def importances(study: TrackedStudy) -> dict[str, float]:
+    """Share in the variance of the value, by setting that every complete trial has; empty if there are too few.
+
+    By fANOVA (Hutter et al., 2014, https://proceedings.mlr.press/v32/hutter14.html), as Optuna has it.
+    """
+    complete = study.trials(TrialState.COMPLETE)
+    if len(complete) < 4:
+        return {}
+    common = set.intersection(*(set(trial.params) for trial in complete))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            evaluator = importance.FanovaImportanceEvaluator(seed=0)
+            return importance.get_param_importances(study.optuna, params=sorted(common), evaluator=evaluator)
+    except (ValueError, RuntimeError):  # all values are equal, or a setting has one value only
+        return {}
+
+
+def best_settings(study: TrackedStudy, best: FrozenTrial) -> str:
+    """The settings of a trial as a file that ``kmnist train --experiment`` takes."""
+    definition = study.definition
+    config = definition.config(chosen_of(best))
+    settings = {**config.changed(), "dataset": study.data["dataset"]}
+    head = f"# Trial {best.number} of study {study.name}: {definition.method.metric} {best.value:.4f}.\n"
+    return head + "".join(f"{name}: {text}\n" for name, text in settings.items())

@@ -1,0 +1,88 @@
+"""Signs of life: which commands work on a study, and which of them died without a word.
+
+Optuna's heartbeat works inside ``Study.optimize`` on a database only, fails the trial and enqueues a copy. Ours works
+on any storage, and leaves the trial as it is, for another worker to go on with.
+"""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import psutil
+from optuna import Study
+
+PREFIX = "session "
+BEAT_SECONDS = 10.0
+GRACE_SECONDS = 60.0
+
+
+class Session:
+    """A command at work on a study, for as long as the ``with`` block lasts.
+
+    Its record is an attribute of the study: host, process and a counter that a thread turns.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.id = uuid.uuid4().hex[:12]
+        self._study = study
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="kmnist-session", daemon=True)
+        self._record: dict[str, Any] = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": psutil.Process().create_time(),
+            "beat": 0,
+        }
+
+    def __enter__(self) -> "Session":
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._record["beat"] = None
+        self._write()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            self._record["beat"] += 1
+            try:
+                self._write()
+            except Exception:  # the storage is away: whoever sees no beat meanwhile cannot reach it either
+                continue
+
+    def _write(self) -> None:
+        self._study.set_user_attr(PREFIX + self.id, dict(self._record))
+
+
+class Watch:
+    """Tells the dead sessions from the living, as seen from this process."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def is_dead(self, session: str, study_attrs: Mapping[str, Any]) -> bool:
+        """Whether a session has ended or died.
+
+        On this machine that is known at once. On another, a session is dead when its counter has stood still for
+        a minute *of our clock*: clocks of two machines are not compared.
+        """
+        record = study_attrs.get(PREFIX + session)
+        if record is None or record["beat"] is None:
+            return True
+        if record["host"] == socket.gethostname():
+            try:
+                return bool(abs(psutil.Process(record["pid"]).create_time() - record["started"]) > 1)
+            except psutil.NoSuchProcess:
+                return True
+        beat, since = self._seen.get(session, (None, 0.0))
+        if beat != record["beat"]:
+            self._seen[session] = (record["beat"], time.monotonic())
+            return False
+        return time.monotonic() - since > GRACE_SECONDS

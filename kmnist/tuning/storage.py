@@ -1,0 +1,141 @@
+"""Where studies are kept: a file that local processes share, or PostgreSQL that any number of machines share.
+
+Both come with a lock for the whole study, which Optuna has not: under it a worker looks at the budget and takes a
+trial in one step, so that a study has exactly as many trials as it was given.
+"""
+
+import logging
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import optuna
+from filelock import FileLock
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from kmnist.addresses import without_password
+from kmnist.errors import StudyError, root_cause
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # we say ourselves what happens to a trial
+# The name of our own part in PostgreSQL's one space of advisory locks.
+LOCK_SPACE = zlib.crc32(b"kmnist") - 2**31
+CONNECT_SECONDS = 10
+
+
+class StudyStorage(Protocol):
+    """A place for studies, with a lock."""
+
+    @property
+    def optuna(self) -> BaseStorage:
+        """Optuna's part."""
+
+    @property
+    def shown(self) -> str:
+        """The address, without its password."""
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Hold a lock that one process at a time can hold, on any machine, and that a killed one cannot keep."""
+
+
+def open_storage(address: str) -> StudyStorage:
+    """Open a storage, and make it if it is not there yet.
+
+    Args:
+        address: a path, or ``postgresql://user:password@host/database``.
+
+    Raises:
+        StudyError: the address is of another kind, or the storage does not answer.
+    """
+    scheme, separator, _ = address.partition("://")
+    if not separator:
+        return FileStorage(Path(address))
+    if scheme.startswith("sqlite"):
+        raise StudyError(
+            f"storage {address}: sqlite is locked by processes that write side by side, and a study has at least two; "
+            "name a file (--storage studies.log), which local workers can share, or PostgreSQL for several machines"
+        )
+    if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise StudyError(
+            f"storage {without_password(address)}: must be the path of a file or postgresql://user@host/database"
+        )
+    return PostgresStorage(f"postgresql+psycopg://{address.partition('://')[2]}", without_password(address))
+
+
+class FileStorage:
+    """An append-only file of Optuna's, shared by the processes of one machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.shown = str(path)
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            backend = JournalFileBackend(str(path), _KillProofLock(path))
+            self.optuna: BaseStorage = JournalStorage(backend)
+        except OSError as error:
+            raise StudyError(f"storage {path} cannot be used ({error}); name another with --storage") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise StudyError(f"storage {path} is not a file of studies; name another with --storage") from error
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """See :class:`StudyStorage`."""
+        with FileLock(f"{self._path}.{zlib.crc32(name.encode()):08x}.lock"):
+            yield
+
+
+class _KillProofLock(JournalFileOpenLock):
+    """A lock that the operating system frees when its holder dies, where Optuna's own would be waited for.
+
+    A holder killed in the middle of a record leaves half a line, to which the next record would be glued: it is cut.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+        self._lock = FileLock(f"{path}.lock")
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        with self._path.open("rb+") as file:
+            end = file.seek(0, os.SEEK_END)
+            if end:
+                file.seek(end - 1)
+                if file.read(1) != b"\n":
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+class PostgresStorage:
+    """A PostgreSQL database, reached with psycopg."""
+
+    def __init__(self, url: str, shown: str) -> None:
+        self.shown = shown
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces each table
+        options = {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True}
+        try:
+            self._locks: Engine = create_engine(make_url(url), **options)
+            with self.lock("make the tables"):
+                self.optuna: BaseStorage = RDBStorage(url, engine_kwargs=options)
+        except ImportError as error:
+            raise StudyError("PostgreSQL needs another package: pip install 'kmnist[postgres]'") from error
+        except (SQLAlchemyError, ArgumentError, RuntimeError) as error:
+            reason = (str(root_cause(error)).strip() or type(error).__name__).splitlines()[0]
+            raise StudyError(f"storage {shown} does not answer: {reason}. Start it, or name another") from error
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """See :class:`StudyStorage`. PostgreSQL frees it at the end of the transaction or of the connection."""
+        with self._locks.begin() as connection:
+            key = zlib.crc32(name.encode()) - 2**31
+            connection.execute(text("SELECT pg_advisory_xact_lock(:space, :key)"), {"space": LOCK_SPACE, "key": key})
+            yield

@@ -1,0 +1,228 @@
+"""One study in its storage: its definition, its budget, and who may take which trial."""
+
+import re
+import uuid
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+
+import optuna
+from optuna import Trial
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from kmnist.errors import StudyError
+from kmnist.tuning.definition import Budget, Definition
+from kmnist.tuning.pruners import build_pruner
+from kmnist.tuning.samplers import build_sampler
+from kmnist.tuning.sessions import Watch
+from kmnist.tuning.storage import StudyStorage
+
+NAME_RULE = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+
+
+class Nothing(Enum):
+    """Why a worker is given no trial."""
+
+    YET = "all trials are taken, but one may be given up"
+    LEFT = "the study is over"
+
+
+@dataclass(frozen=True)
+class TrackedStudy:
+    """A study and all that is needed to work on it.
+
+    Attributes:
+        optuna: Optuna's part.
+        storage: where it is kept.
+        definition: what it is.
+        data: what it is about: the data set's name and the SHA-256 of its train split.
+    """
+
+    optuna: optuna.Study
+    storage: StudyStorage
+    definition: Definition
+    data: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Unique in its storage."""
+        return str(self.optuna.study_name)
+
+    @property
+    def budget(self) -> Budget:
+        """As it is now: a later command may have changed it."""
+        return Budget.model_validate_json(self.optuna.user_attrs["budget"])
+
+    def set_budget(self, budget: Budget) -> None:
+        """Let the study go on until ``budget``."""
+        self.optuna.set_user_attr("budget", budget.model_dump_json())
+        self.optuna.set_user_attr("out_of_time", False)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the study's lock."""
+        return self.storage.lock(self.name)
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """Its trials, or those in some states."""
+        return self.optuna.get_trials(deepcopy=False, states=states or None)
+
+    def claim(self, session: str, worker: int, watch: Watch) -> Trial | Nothing:
+        """Take a trial: one that its worker left unfinished, or a new one while the budget lasts.
+
+        In one step, under the study's lock: no trial is taken twice, and no more are made than the budget allows. A
+        trial that lost its worker keeps its number, its settings and its run.
+
+        Args:
+            session: of the command.
+            worker: process id.
+            watch: knows the dead sessions.
+        """
+        with self.lock():
+            trials = self.trials()
+            attrs = self.optuna.user_attrs
+            running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+            for trial in running:
+                if not (held := trial.user_attrs.get("session")) or watch.is_dead(held, attrs):
+                    deaths = trial.user_attrs.get("deaths", 0) + bool(held)  # one that was given up did not die
+                    self._mark(trial._trial_id, session=session, worker=worker, deaths=deaths)
+                    self._aim_sampler(trial.number)
+                    return Trial(self.optuna, trial._trial_id)
+            budget = Budget.model_validate_json(attrs["budget"])
+            over = attrs["out_of_time"] or len(trials) >= budget.trials or _no_epoch_left(trials, budget)
+            if over:
+                return Nothing.YET if running else Nothing.LEFT
+            self._aim_sampler(len(trials))
+            new = self.optuna.ask()
+            self._mark(new._trial_id, session=session, worker=worker, epochs_begun=1)
+            return new
+
+    def reserve_epoch(self, trial: Trial, number: int) -> str | None:
+        """Ask for one more epoch of a trial.
+
+        Returns:
+            Why it must not be begun; ``None`` if it may.
+        """
+        attrs = self.optuna.user_attrs
+        if attrs["out_of_time"]:
+            return "the study's time is up"
+        budget = Budget.model_validate_json(attrs["budget"])
+        if not budget.max_epochs_total:
+            return None
+        with self.lock():
+            trials = self.trials()
+            if number <= trials[trial.number].user_attrs.get("epochs_begun", 1):
+                return None  # it was counted before its worker died
+            if _no_epoch_left(trials, budget):
+                return f"the study's {budget.max_epochs_total} epochs are used up"
+            trial.set_user_attr("epochs_begun", number)
+            return None
+
+    def release(self, session: str, worker: int, died: bool) -> None:
+        """Give up what a worker has taken: another may go on with it."""
+        for trial in self.trials(TrialState.RUNNING):
+            if trial.user_attrs.get("session") == session and trial.user_attrs["worker"] == worker:
+                self._mark(trial._trial_id, deaths=trial.user_attrs.get("deaths", 0) + died, session="")
+
+    def lead(self, session: str, watch: Watch) -> bool:
+        """Become, or stay, the one command that writes the study's own run."""
+        with self.lock():
+            leader = self.optuna.user_attrs.get("leader")
+            if leader and leader != session and not watch.is_dead(leader, self.optuna.user_attrs):
+                return False
+            if leader != session:
+                self.optuna.set_user_attr("leader", session)
+            return True
+
+    def _aim_sampler(self, number: int) -> None:
+        self.optuna.sampler = build_sampler(self.definition, self.budget.trials, number)
+
+    def _mark(self, trial_id: int, **attrs: str | int) -> None:
+        for name, value in attrs.items():
+            self.storage.optuna.set_trial_user_attr(trial_id, name, value)
+
+
+def create_study(
+    storage: StudyStorage, name: str, definition: Definition, budget: Budget, data: dict[str, str]
+) -> TrackedStudy:
+    """A new study, or the one that another process made just now with the same definition.
+
+    Raises:
+        SettingError: sampler or pruner do not fit the definition.
+        StudyError: the name cannot be one, or is that of another study.
+    """
+    if not NAME_RULE.fullmatch(name):
+        raise StudyError(f"study {name!r}: a name has letters, digits, '_', '.' and '-' only, 100 at most")
+    build_sampler(definition, budget.trials, 0)
+    pruner = build_pruner(definition)
+    direction = StudyDirection.MAXIMIZE if definition.maximise else StudyDirection.MINIMIZE
+    with storage.lock(name):
+        made = optuna.create_study(
+            storage=storage.optuna, study_name=name, direction=direction, pruner=pruner, load_if_exists=True
+        )
+        if "definition" not in made.user_attrs and not made.get_trials(deepcopy=False):  # new, or its maker was killed
+            study = TrackedStudy(made, storage, definition, data)
+            study.set_budget(budget)
+            made.set_user_attr("data", data)
+            made.set_user_attr("id", uuid.uuid4().hex)  # its name is unique in this storage only
+            made.set_user_attr("definition", definition.to_json())
+    study = load_study(storage, name)
+    same_or_error(study, definition, data)
+    return study
+
+
+def find_study(storage: StudyStorage, name: str) -> TrackedStudy | None:
+    """A study, or ``None`` if there is none of this name.
+
+    Raises:
+        StudyError: it is not one of ours.
+    """
+    return load_study(storage, name) if name in optuna.get_all_study_names(storage.optuna) else None
+
+
+def all_studies(storage: StudyStorage) -> list[TrackedStudy]:
+    """Every study that ``kmnist tune`` made there, by name."""
+    summaries = optuna.get_all_study_summaries(storage.optuna, include_best_trial=False)
+    ours = sorted(found.study_name for found in summaries if "definition" in found.user_attrs)
+    return [load_study(storage, name) for name in ours]
+
+
+def load_study(storage: StudyStorage, name: str) -> TrackedStudy:
+    """A study that exists.
+
+    Raises:
+        StudyError: it does not, or is not one of ours.
+    """
+    names = optuna.get_all_study_names(storage.optuna)
+    if name not in names:
+        there = ", ".join(sorted(names)) or "none"
+        raise StudyError(f"there is no study {name!r} in {storage.shown}; there are: {there}")
+    study = optuna.load_study(study_name=name, storage=storage.optuna)
+    if "definition" not in study.user_attrs:
+        raise StudyError(f"study {name!r} in {storage.shown} was not made by `kmnist tune`; choose another name")
+    definition = Definition.from_json(study.user_attrs["definition"])
+    study.pruner = build_pruner(definition)
+    return TrackedStudy(study, storage, definition, study.user_attrs["data"])
+
+
+def same_or_error(study: TrackedStudy, definition: Definition, data: dict[str, str]) -> None:
+    """See that a study is the one that a user means.
+
+    Raises:
+        StudyError: it differs; the message says how.
+    """
+    differing = study.definition.differences(definition)
+    differing += [
+        f"{name}: {study.data[name]} there, {data[name]} here" for name in data if data[name] != study.data[name]
+    ]
+    if differing:
+        raise StudyError(
+            f"study {study.name!r} exists and differs ({'; '.join(differing)}); its trials could not be compared. "
+            "Choose another --study, or give what it was made with"
+        )
+
+
+def _no_epoch_left(trials: Iterable[FrozenTrial], budget: Budget) -> bool:
+    begun = sum(int(trial.user_attrs.get("epochs_begun", 1)) for trial in trials)
+    return 0 < budget.max_epochs_total <= begun

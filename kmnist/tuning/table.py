@@ -1,0 +1,75 @@
+"""A study as a table: one row a trial, in the order of their numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from kmnist.tuning.definition import Definition
+
+COLUMNS = [
+    "trial",
+    "state",
+    "value",
+    "best_so_far",
+    "best_epoch",
+    "epochs",
+    "seconds",
+    "started",
+    "ended",
+    "run_id",
+    "reason",
+]
+
+
+def trials_table(trials: Sequence[FrozenTrial], definition: Definition) -> pd.DataFrame:
+    """One row a trial: COLUMNS, then a column for each searched setting, empty where a trial has it not.
+
+    ``value`` is that of the best epoch, of pruned trials, too; ``best_so_far`` is that of the trials which had ended by
+    the time that this one had. ``epochs`` counts those trained; times are local.
+    """
+    rows = [_row(trial, definition) for trial in trials if trial.state != TrialState.WAITING]
+    names = dict.fromkeys(name for trial in trials for name in trial.params)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *names])
+    ended = table[table["state"].isin(["COMPLETE", "PRUNED"])].sort_values("ended")
+    best = ended["value"].cummax() if definition.maximise else ended["value"].cummin()
+    table["best_so_far"] = best.reindex(table.index)
+    return table
+
+
+def best_trial(trials: Sequence[FrozenTrial], definition: Definition) -> FrozenTrial | None:
+    """The trial with the best value of those that were not pruned; the first of equals; ``None`` if there is none."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    sign = -1 if definition.maximise else 1
+    return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+
+
+def chosen_of(trial: FrozenTrial) -> dict[str, Any]:
+    """The settings that were chosen for a trial, from Optuna's parameters: layers put together again."""
+    chosen: dict[str, Any] = {}
+    for name, value in trial.params.items():
+        if name == "hidden_layers":
+            chosen["hidden"] = [trial.params[f"hidden_{place}"] for place in range(1, value + 1)]
+        elif not name.startswith("hidden_"):
+            chosen[name] = value
+    return chosen
+
+
+def _row(trial: FrozenTrial, definition: Definition) -> dict[str, Any]:
+    values = trial.intermediate_values
+    sign = -1 if definition.maximise else 1
+    best_epoch = min(values, key=lambda epoch: (sign * values[epoch], epoch), default=None)
+    return {
+        "trial": trial.number,
+        "state": trial.state.name,
+        "value": values[best_epoch] if best_epoch else None,
+        "best_epoch": best_epoch,
+        "epochs": len(values),
+        "seconds": trial.duration.total_seconds() if trial.duration else None,
+        "started": trial.datetime_start,
+        "ended": trial.datetime_complete,
+        "run_id": trial.user_attrs.get("run_id", ""),
+        "reason": trial.user_attrs.get("reason", ""),
+        **trial.params,
+    }
