@@ -17,7 +17,7 @@ def render() -> str:
 
     ``exec`` lets a signal to ``mlflow run`` reach the training, which then ends its run as KILLED.
     A parameter that is not declared is appended to the command by MLflow, as ``--name value``; so the entry point
-    ``experiment`` takes any setting on top of its file.
+    ``experiment`` takes any setting on top of its file, and ``tune`` tells what was given from what was not.
     """
     fields = TrainConfig.model_fields
     flags = " ".join(f"--{name.replace('_', '-')} {{{name}}}" for name in fields)
@@ -34,6 +34,11 @@ def render() -> str:
         "      experiment: {type: path}",
         "    command: >-",
         *_folded("exec python -m kmnist train --experiment {experiment}"),
+        "  # A study. Nothing is declared, for a declared default would count as given: -P arch=plain -P trials=50",
+        "  # -P study_file=experiments/studies/plain.yaml -P workers=2, and whatever `kmnist tune --help` shows.",
+        "  tune:",
+        "    command: >-",
+        *_folded("exec python -m kmnist tune"),
     ]
     return "\n".join(lines) + "\n"
 

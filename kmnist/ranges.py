@@ -21,7 +21,7 @@ class Range(Settings):
     low: float
     high: float
     log: bool = False
-    step: float | None = Field(None, gt=0)
+    step: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

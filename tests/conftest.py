@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from kmnist.config import TrainConfig
 from kmnist.data import Dataset, load_kmnist
 from kmnist.experiment import Splits, prepare
 from kmnist.sample import draw_dataset
+from tests.postgres import Postgres, can_run
 
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 torch.set_num_threads(1)  # golden numbers depend on it, and two processes side by side would fight for the cores
@@ -41,6 +44,26 @@ def kmnist() -> Dataset:
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs the real data: set KMNIST_DATA_DIR to the folder of the four Kuzushiji-MNIST files")
     return load_kmnist(Path(folder), fetch=False)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server."""
+    if not can_run():
+        pytest.skip("needs PostgreSQL (Debian: apt install postgresql), and as root the user postgres to run it")
+    server = Postgres()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["file", pytest.param("postgresql", marks=pytest.mark.slow)])
+def study_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A storage for studies of either kind, empty."""
+    if request.param == "file":
+        return str(tmp_path / "studies.log")
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create_database(f"studies_{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture(scope="session")

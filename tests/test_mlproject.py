@@ -9,6 +9,8 @@ from mlflow import MlflowClient
 
 from kmnist.config import TrainConfig
 from kmnist.mlproject import render
+from kmnist.tuning.storage import open_storage
+from kmnist.tuning.study import all_studies
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,6 +30,37 @@ def test_the_experiment_files_are_good(path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_mlflow_run_tune(store: str, tmp_path: Path) -> None:
+    given = {"arch": "plain", "trials": "2", "epochs": "3", "hidden": "16", "dataset": "sample", "confirm_seeds": "0"}
+    mlflow_run("tune", [f"{name}={text}" for name, text in given.items()], store, tmp_path)
+    runs = MlflowClient(store).search_runs(["0"], order_by=["attributes.start_time ASC"])
+    parent, *children = runs
+    assert [run.info.status for run in runs][:1] == ["FINISHED"]
+    assert len(children) == 2
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert given.items() <= parent.data.params.items()
+    assert parent.data.tags["kind"] == "study"
+    [study] = all_studies(open_storage(str(tmp_path / "studies.log")))
+    assert study.optuna.user_attrs["run_id"] == parent.info.run_id
+
+
+def mlflow_run(entry_point: str, parameters: list[str], store: str, folder: Path) -> None:
+    """The command as a user types it, with its work in ``folder`` instead of the repository."""
+    flags = [part for parameter in parameters for part in ("-P", parameter)]
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", entry_point, "--env-manager", "local", *flags]
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": store,
+        "OMP_NUM_THREADS": "1",
+        "KMNIST_WORK_DIR": str(folder / "runs"),
+        "KMNIST_STORAGE": str(folder / "studies.log"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # `python` must be this one
+    }
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry_point", "parameters", "expected"),
     [
@@ -38,16 +71,7 @@ def test_the_experiment_files_are_good(path: Path) -> None:
 def test_mlflow_run(
     entry_point: str, parameters: list[str], expected: dict[str, str], store: str, tmp_path: Path
 ) -> None:
-    small = ["epochs=1", "dataset=sample"]
-    flags = [part for parameter in [*parameters, *small] for part in ("-P", parameter)]
-    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", entry_point, "--env-manager", "local", *flags]
-    # `python` of the Project's command must be this one, and its work folder not the repository.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {"MLFLOW_TRACKING_URI": store, "OMP_NUM_THREADS": "1", "KMNIST_WORK_DIR": str(tmp_path / "runs")}
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **environment, "PATH": path}, timeout=110
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    mlflow_run(entry_point, [*parameters, "epochs=1", "dataset=sample"], store, tmp_path)
     [run] = MlflowClient(store).search_runs(["0"])
     assert run.info.status == "FINISHED"
     assert expected.items() <= run.data.params.items()

@@ -109,7 +109,7 @@ def conduct(
     watch, clock = Watch(), _Clock(study)
     crew = _Crew(study, session, spawn, workers)
     report: Report | None = None
-    ended = 0
+    ended, over = 0, False
     try:
         working = True
         while working:
@@ -129,11 +129,12 @@ def conduct(
                 crew.failures, ended = 0, finished
             show(trials)
             time.sleep(TICK_SECONDS)
+        over = True
     finally:
         crew.dismiss()
         if report is not None:
             clock.save()
-            report(study.trials(), final=True)
+            report(study.trials(), final=over)  # who interrupts does not want to wait
 
 
 class _Clock:

@@ -128,7 +128,11 @@ def parse(given: Mapping[str, Any]) -> tuple[Definition, Budget]:
     if "select_by" in fixed:
         raise SettingError(f"select_by={fixed['select_by']}: follows the study's metric; give metric instead")
     search = _search(given.get("search"), fixed)
-    for arch in _choices_of_arch(search, fixed):
+    archs = _choices_of_arch(search, fixed)
+    for name in search:
+        if not any(applies(name, arch) for arch in archs):
+            raise SettingError(f"search.{name}: arch={archs[0]} has none; leave it out, or give another arch")
+    for arch in archs:
         config = TrainConfig.parse({**fixed, "arch": arch})
         for name, found in search.items():
             if applies(name, arch):

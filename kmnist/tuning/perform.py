@@ -70,7 +70,7 @@ def perform(
         state, reason = TrialState.FAIL, f"{type(error).__name__}: {error}"
     if reason:
         trial.set_user_attr("reason", reason[:500])
-    study.optuna.tell(trial, value, state)
+    study.end(trial, value, state)
     run.discard_folder()
 
 

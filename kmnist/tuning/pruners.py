@@ -1,6 +1,9 @@
 """Pruners by name. To add one: its name in ``Method.pruner``, a case here, and the epochs that it needs at least."""
 
+import warnings
+
 from optuna import pruners
+from optuna.exceptions import ExperimentalWarning
 
 from kmnist.errors import SettingError
 from kmnist.tuning.definition import Definition
@@ -28,6 +31,8 @@ def build_pruner(definition: Definition) -> pruners.BasePruner:
         case "percentile":
             return pruners.PercentilePruner(25, n_startup_trials=5, n_warmup_steps=1)
         case "patient":
-            return pruners.PatientPruner(pruners.MedianPruner(n_startup_trials=5), patience=PATIENCE)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return pruners.PatientPruner(pruners.MedianPruner(n_startup_trials=5), patience=PATIENCE)
         case "none":
             return pruners.NopPruner()

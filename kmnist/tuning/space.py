@@ -73,8 +73,8 @@ def _values(name: str, found: SearchRange) -> list[Any]:
             return list(found.values)
         case Range(step=float() as step):
             whole = TrainConfig.model_fields[name].annotation is int
-            steps = round((found.high - found.low) / step)
-            values = [found.low + place * step for place in range(steps + 1) if place * step <= found.high - found.low]
+            steps = int((found.high - found.low) / step + 1e-9)  # 0.6 / 0.2 is 2.9999999999999996
+            values = [round(found.low + place * step, 12) for place in range(steps + 1)]
             return [int(value) for value in values] if whole else values
         case Layers():
             raise SettingError(f'sampler=grid: search.{name}={found} has no grid; list whole nets: ["512,256", "512"]')

@@ -6,6 +6,7 @@ trial in one step, so that a study has exactly as many trials as it was given.
 
 import logging
 import os
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -125,7 +126,10 @@ class PostgresStorage:
         try:
             self._locks: Engine = create_engine(make_url(url), **options)
             with self.lock("make the tables"):
-                self.optuna: BaseStorage = RDBStorage(url, engine_kwargs=options)
+                database = RDBStorage(url, engine_kwargs=options)
+            self.optuna: BaseStorage = database
+            for engine in (self._locks, database.engine):
+                weakref.finalize(self, engine.dispose)  # Optuna itself would leave its connections open
         except ImportError as error:
             raise StudyError("PostgreSQL needs another package: pip install 'kmnist[postgres]'") from error
         except (SQLAlchemyError, ArgumentError, RuntimeError) as error:

@@ -119,6 +119,13 @@ class TrackedStudy:
             trial.set_user_attr("epochs_begun", number)
             return None
 
+    def end(self, trial: Trial, value: float | None, state: TrialState) -> None:
+        """End a trial, and give back the epoch that it asked for and, out of patience, did not begin."""
+        trained = len(self.trials()[trial.number].intermediate_values)
+        if trained < trial.user_attrs.get("epochs_begun", 1):
+            trial.set_user_attr("epochs_begun", trained)
+        self.optuna.tell(trial, value, state)
+
     def release(self, session: str, worker: int, died: bool) -> None:
         """Give up what a worker has taken: another may go on with it."""
         for trial in self.trials(TrialState.RUNNING):

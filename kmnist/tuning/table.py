@@ -32,6 +32,8 @@ def trials_table(trials: Sequence[FrozenTrial], definition: Definition) -> pd.Da
     rows = [_row(trial, definition) for trial in trials if trial.state != TrialState.WAITING]
     names = dict.fromkeys(name for trial in trials for name in trial.params)
     table = pd.DataFrame(rows, columns=[*COLUMNS, *names])
+    # Of columns that have no value yet pandas does not know the kind.
+    table = table.astype({"value": "float64", "started": "datetime64[us]", "ended": "datetime64[us]"})
     ended = table[table["state"].isin(["COMPLETE", "PRUNED"])].sort_values("ended")
     best = ended["value"].cummax() if definition.maximise else ended["value"].cummin()
     table["best_so_far"] = best.reindex(table.index)

@@ -1,0 +1,203 @@
+"""What a study costs, and what its parts bring. Every figure of a study in the README is from here.
+
+python -m experiments.benchmarks.tuning workers --rounds 3
+python -m experiments.benchmarks.tuning pruning
+python -m experiments.benchmarks.tuning overhead --study plain
+python -m experiments.benchmarks.tuning storage --storage postgresql://user@host/empty_database
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cyclopts
+from optuna import Trial
+
+from kmnist.cli.options import DataDir, Storage, TrackingUri
+from kmnist.tracking import connect
+from kmnist.tuning.definition import parse
+from kmnist.tuning.sessions import Session, Watch
+from kmnist.tuning.storage import open_storage
+from kmnist.tuning.study import Nothing, TrackedStudy, create_study, find_study, load_study
+from kmnist.tuning.table import trials_table
+
+app = cyclopts.App(help=__doc__, help_format="plaintext")
+NOTHING = ["--confirm-seeds", "0", "--quiet", "--dataset", "kmnist"]
+
+
+@app.command
+def workers(*, data_dir: DataDir = Path("data"), trials: int = 6, epochs: int = 6, rounds: int = 3) -> None:
+    """The seconds that one worker and two take for the same trials, from the command to its end; the median ratio.
+
+    Parameters
+    ----------
+    data_dir
+        folder of the four Kuzushiji-MNIST files
+    trials
+        of a study; the same settings in all studies
+    epochs
+        of a trial; none is pruned
+    rounds
+        how often each of the two is run
+    """
+    same = ["--arch", "plain", "--sampler", "random", "--pruner", "none", "--hidden", "512,256,128,64"]
+    size = ["--batch-size", "128", "--optimizer", "adam", "--trials", str(trials), "--epochs", str(epochs)]
+    ratios = []
+    for _ in range(rounds):
+        seconds = {}
+        for count in (1, 2):
+            with TemporaryDirectory() as folder:
+                began = time.perf_counter()
+                _tune(Path(folder), data_dir, "s", *same, *size, "--workers", str(count))
+                seconds[count] = time.perf_counter() - began
+        ratios.append(seconds[1] / seconds[2])
+        print(f"one worker {seconds[1]:.1f} s, two workers {seconds[2]:.1f} s: {ratios[-1]:.2f} times as fast")
+    print(f"median of {rounds}: {statistics.median(ratios):.2f}")
+
+
+@app.command
+def pruning(
+    *,
+    data_dir: DataDir = Path("data"),
+    seeds: int = 3,
+    trials: int = 64,
+    epochs: int = 9,
+    valid_fraction: float = 0.75,
+    workers: int = 2,
+) -> None:
+    """How many epochs tpe with hyperband needs for the best validation accuracy of unpruned random trials.
+
+    Parameters
+    ----------
+    data_dir
+        folder of the four Kuzushiji-MNIST files
+    seeds
+        of the samplers: 0, 1, ...
+    trials
+        that are chosen at random
+    epochs
+        of each of them
+    valid_fraction
+        kept for validation: the larger, the faster an epoch
+    workers
+        processes
+    """
+    same = ["--arch", "plain", "--epochs", str(epochs), "--valid-fraction", str(valid_fraction)]
+    same += ["--workers", str(workers)]
+    shares = []
+    for seed in range(seeds):
+        with TemporaryDirectory() as name:
+            folder, seeded = Path(name), [*same, "--sampler-seed", str(seed)]
+            random = [*seeded, "--sampler", "random", "--pruner", "none", "--trials", str(trials)]
+            target = max(_values(_tune(folder, data_dir, "random", *random)))
+            spent = trials * epochs
+            quarter = ["--trials", "100000", "--max-epochs-total", str(spent)]
+            searched = _tune(folder, data_dir, "pruned", *seeded, *quarter, until=target)
+            reached = max(_values(searched)) >= target
+            needed = len(_values(searched))  # of all trials, up to the moment that one of them got there
+            shares.append(needed / spent)
+            print(
+                f"seed {seed}: {target:.4f} after {spent} random epochs, {needed} pruned ones: {shares[-1]:.0%}"
+                + ("" if reached else " (NOT reached)")
+            )
+    print(f"median of {seeds}: {statistics.median(shares):.0%}")
+
+
+@app.command
+def overhead(*, study: str, storage: Storage = "studies.log", tracking_uri: TrackingUri = None) -> None:
+    """The part of a trial's time that is not spent in its epochs, over the trials of a study that has run.
+
+    Parameters
+    ----------
+    study
+        its name
+    storage
+        where it is
+    tracking_uri
+        where its runs are
+    """
+    client, shares = connect(tracking_uri), []
+    tracked = load_study(open_storage(storage), study)
+    table = trials_table(tracked.trials(), tracked.definition)
+    for _, row in table[table["state"] == "COMPLETE"].iterrows():
+        in_epochs = sum(point.value for point in client.get_metric_history(row["run_id"], "epoch_seconds"))
+        shares.append(1 - in_epochs / row["seconds"])
+    shares.sort()
+    print(f"{len(shares)} complete trials: median {statistics.median(shares):.1%}, {shares[0]:.1%} to {shares[-1]:.1%}")
+
+
+@app.command
+def storage(*, storage: Storage, trials: int = 500, processes: int = 16) -> None:
+    """Trials that cost nothing, taken by many processes at once: none may be lost, made twice, or fail.
+
+    Parameters
+    ----------
+    storage
+        a file that does not exist yet, or an empty PostgreSQL database
+    trials
+        of the study
+    processes
+        that share them
+    """
+    definition, budget = parse({"sampler": "random", "trials": trials, "search": {"learning_rate": None}})
+    data = {"dataset": "none", "train SHA-256": "none"}
+    study = create_study(open_storage(storage), "storm", definition, budget, data)
+    context = get_context("spawn")
+    crew = [context.Process(target=_take_all, args=(storage,)) for _ in range(processes)]
+    began = time.perf_counter()
+    for process in crew:
+        process.start()
+    for process in crew:
+        process.join()
+    seconds = time.perf_counter() - began
+    ended = study.trials()
+    states = Counter(trial.state.name for trial in ended)
+    rates = {trial.params["learning_rate"] for trial in ended}
+    print(f"{processes} processes, {seconds:.1f} s: {dict(states)}, {len(rates)} different; ", end="")
+    whole = states == {"COMPLETE": trials} and len(rates) == trials and not any(process.exitcode for process in crew)
+    print("none lost, none double, none failed" if whole else "NOT ALL IS WELL")
+    sys.exit(0 if whole else 1)
+
+
+def _take_all(storage: str) -> None:
+    study, watch = load_study(open_storage(storage), "storm"), Watch()
+    with Session(study.optuna) as session:
+        while (taken := study.claim(session.id, os.getpid(), watch)) is not Nothing.LEFT:
+            if isinstance(taken, Trial):
+                rate = taken.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+                for epoch in range(1, 4):
+                    taken.report(rate, epoch)
+                study.optuna.tell(taken, rate)
+
+
+def _tune(folder: Path, data_dir: Path, name: str, *options: str, until: float | None = None) -> TrackedStudy:
+    """Run the real command in ``folder``; with ``until``, end it when a complete trial reaches that value."""
+    command = [sys.executable, "-m", "kmnist", "tune", "--study", name, *NOTHING, *options]
+    environment = {
+        **os.environ,
+        "KMNIST_DATA_DIR": str(data_dir.resolve()),
+        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+    }
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    address = str(folder / "studies.log")
+    while process.poll() is None:
+        time.sleep(0.5)
+        study = find_study(open_storage(address), name) if until else None
+        if study is not None and max(_values(study), default=0) >= (until or 1):
+            process.terminate()
+            process.wait()
+    return load_study(open_storage(address), name)
+
+
+def _values(study: TrackedStudy) -> list[float]:
+    return [value for trial in study.trials() for value in trial.intermediate_values.values()]
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,232 @@
+"""``kmnist tune`` and ``kmnist studies`` as a user types them: real processes, real trainings on the sample set."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from optuna.trial import TrialState
+
+from kmnist.config import TrainConfig
+from kmnist.tuning.storage import open_storage
+from kmnist.tuning.study import TrackedStudy, load_study
+from tests.test_cli import Command, environment, kmnist_command  # noqa: F401
+
+SMALL = ["--dataset", "sample", "--precision", "fp32", "--sampler", "random"]
+PARENT = "mlflow.parentRunId"
+
+
+def tune(store: str, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "kmnist", "tune", *SMALL, *arguments]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+        env=environment(store),
+        start_new_session=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", status: int = 0) -> str:
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == status, output
+    return output
+
+
+def runs_of(store: str) -> tuple[Run, list[Run]]:
+    """The study's run, and those of its trials."""
+    client = MlflowClient(store)
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    [parent] = [run for run in runs if PARENT not in run.data.tags]
+    assert {run.data.tags[PARENT] for run in runs if run is not parent} <= {parent.info.run_id}
+    return parent, sorted((run for run in runs if run is not parent), key=lambda run: run.info.start_time)
+
+
+def wait_until(ready: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def study_in(address: str, name: str) -> TrackedStudy:
+    return load_study(open_storage(address), name)
+
+
+def curve(store: str, run: Run, metric: str = "valid/accuracy") -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in MlflowClient(store).get_metric_history(run.info.run_id, metric)]
+
+
+@pytest.mark.slow
+def test_a_study_with_two_workers(store: str, tmp_path: Path) -> None:
+    options = ["--arch", "dropout", "--epochs", "3", "--trials", "5", "--workers", "2", "--confirm-seeds", "2"]
+    output = finish(tune(store, tmp_path, "--study", "small", "--hidden", "32", *options))
+    parent, children = runs_of(store)
+    trials = [run for run in children if run.data.tags["kind"] == "trial"]
+    confirmations = [run for run in children if run.data.tags["kind"] == "confirmation"]
+    study = study_in(str(tmp_path / "studies.log"), "small")
+    ended = study.trials()
+
+    # Every trial is a run, with the state that Optuna has.
+    assert len(ended) == len(trials) == 5
+    status = {"COMPLETE": "FINISHED", "PRUNED": "KILLED"}
+    for trial in ended:
+        [run] = [run for run in trials if run.info.run_id == trial.user_attrs["run_id"]]
+        assert run.info.status == status[trial.state.name]
+        assert run.data.tags["trial.state"] == trial.state.name
+        assert run.data.tags["study"] == "small"
+        assert run.data.params["trial"] == str(trial.number)
+        assert float(run.data.params["learning_rate"]) == trial.params["learning_rate"]
+        assert curve(store, run) == sorted(trial.intermediate_values.items())
+        assert not [name for name in run.data.metrics if name.startswith("test")]
+    assert len({trial.user_attrs["worker"] for trial in ended}) == 2
+
+    # The study's own run has what there is to say about all of them.
+    assert parent.info.status == "FINISHED"
+    best = study.optuna.best_trial
+    assert parent.data.metrics["study/best_valid_accuracy"] == pytest.approx(best.value)
+    assert parent.data.tags["study.best_run"] == best.user_attrs["run_id"]
+    note = parent.data.tags["mlflow.note.content"]
+    assert "5 of 5 trials" in note
+    assert f"#/experiments/{parent.info.experiment_id}/runs/{best.user_attrs['run_id']}" in note
+    client = MlflowClient(store)
+    figures = {file.path for file in client.list_artifacts(parent.info.run_id, "figures")}
+    names = ["history.png", "curves.png", "slices.png", "parallel_coordinates.png", "importances.png", "timeline.png"]
+    assert figures == {f"figures/{name}" for name in [*names, "interactive.html"]}
+    page = Path(client.download_artifacts(parent.info.run_id, "figures/interactive.html", str(tmp_path))).read_text()
+    assert page.count('class="plotly-graph-div"') >= 4
+    assert "<script src" not in page  # it needs no network
+    file = client.download_artifacts(parent.info.run_id, "reports/best.yaml", str(tmp_path))
+    settings = TrainConfig.parse(yaml.safe_load(Path(file).read_text()))
+    assert settings.learning_rate == best.params["learning_rate"]
+
+    # The best settings were trained again, with other seeds, and tested once each.
+    assert len(confirmations) == 2
+    assert {run.data.params["seed"] for run in confirmations} == {"1", "2"}
+    tests = [run.data.metrics["test/accuracy"] for run in confirmations]
+    assert parent.data.metrics["confirmed/test_accuracy_mean"] == pytest.approx(sum(tests) / 2)
+    offered = max(confirmations, key=lambda run: float(run.data.tags["trial.value"]))
+    assert parent.data.tags["study.offered_run"] in {offered.info.run_id, *(r.info.run_id for r in confirmations)}
+    assert "confirmed with 2 other seeds: test accuracy" in output
+    assert list((tmp_path / "runs").iterdir()) == []  # nothing waits, no checkpoint is left
+
+
+@pytest.mark.slow
+def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
+    """A worker is killed, then everything at once; the same command goes on, and meets the budget."""
+    slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--pruner", "none", "--confirm-seeds", "0"]
+    arguments = ["--study", "hard", "--workers", "2", "--trials", "4", *slow]
+    process = tune(store, tmp_path, *arguments)
+    address = str(tmp_path / "studies.log")
+
+    def epochs_done(number: int) -> int:
+        trials = study_in(address, "hard").trials()
+        return len(trials[number].intermediate_values) if len(trials) > number else 0
+
+    def workers() -> set[int]:
+        children = psutil.Process(process.pid).children()
+        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return {child.pid for child in alive if "spawn_main" in str(child.cmdline())}
+
+    wait_until(lambda: (tmp_path / "studies.log").exists())
+    wait_until(lambda: len(workers()) == 2)
+    wait_until(lambda: epochs_done(0) >= 1 and epochs_done(1) >= 1)
+    before = workers()
+    first = study_in(address, "hard").trials()[0]
+    os.kill(first.user_attrs["worker"], signal.SIGKILL)
+    wait_until(lambda: len(workers()) == 2 and workers() != before)
+    wait_until(lambda: epochs_done(0) >= 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+    output = finish(tune(store, tmp_path, *arguments))
+    assert "hard: 4 complete" in output
+    parent, children = runs_of(store)
+    trials = study_in(address, "hard").trials()
+    assert Counter(trial.state for trial in trials) == {TrialState.COMPLETE: 4}
+    assert parent.info.status == "FINISHED"
+    assert [run.info.status for run in children] == ["FINISHED"] * 4  # the same runs, no others
+    for run in children:
+        assert [step for step, _ in curve(store, run)] == [1, 2, 3, 4, 5]
+    best_by_trial = curve(store, parent, "study/best_valid_accuracy")
+    assert sorted(step for step, _ in best_by_trial) == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_says_how_to_go_on_and_leaves_no_run_running(store: str, tmp_path: Path) -> None:
+    slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--pruner", "none", "--confirm-seeds", "0"]
+    process = tune(store, tmp_path, "--study", "stopped", "--trials", "3", *slow)
+    wait_until(lambda: (tmp_path / "studies.log").exists())
+    wait_until(lambda: "intermediate_value" in (tmp_path / "studies.log").read_text())
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    output = finish(process, 130)
+    assert "Traceback" not in output
+    assert "Go on with the same command and --study stopped" in output
+    parent, children = runs_of(store)
+    assert {run.info.status for run in [parent, *children]} == {"KILLED"}
+    assert [trial.state for trial in study_in(str(tmp_path / "studies.log"), "stopped").trials()] == [
+        TrialState.RUNNING
+    ]
+
+
+@pytest.mark.slow
+def test_a_budget_of_epochs_over_two_commands_on_postgresql(
+    store: str, tmp_path: Path, postgres: object, study_address: str, request: pytest.FixtureRequest
+) -> None:
+    """Two commands work on one study; one of them leads."""
+    if study_address.startswith("/"):
+        pytest.skip("the file is for one machine")
+    options = ["--study", "shared", "--storage", study_address, "--hidden", "16", "--epochs", "4", "--pruner", "none"]
+    budget = ["--trials", "50", "--max-epochs-total", "18", "--confirm-seeds", "0"]
+    commands = [tune(store, tmp_path, *options, *budget, "--work-dir", name) for name in ("a", "b")]
+    outputs = [finish(command) for command in commands]
+    trials = study_in(study_address, "shared").trials()
+    assert sum(len(trial.intermediate_values) for trial in trials) == 18
+    assert all(trial.state.is_finished() for trial in trials)
+    parent, children = runs_of(store)
+    assert parent.info.status == "FINISHED"
+    assert len(children) == len(trials)
+    assert {run.info.status for run in children} <= {"FINISHED", "KILLED"}
+    assert "18 epochs" in outputs[0]
+
+
+def test_bad_input_is_told_in_a_line(kmnist_command: Command, tmp_path: Path) -> None:  # noqa: F811
+    file = tmp_path / "study.yaml"
+    file.write_text("search:\n  learning_rate: {low: 0.1, high: 0.01}\n")
+    for arguments, message in [
+        (["--study-file", str(file)], "kmnist: search.learning_rate: low=0.1, high=0.01: low must be below high"),
+        (["--workers", "0"], "kmnist: workers=0: must be at least 1"),
+        (["--sampler", "tpee"], "kmnist: sampler=tpee: must be 'tpe'"),
+        (["--storage", "sqlite:///a.db"], "kmnist: storage sqlite:///a.db: sqlite is locked by processes that write"),
+        (["--epochs", "2", *SMALL], "kmnist: epochs=2: pruner=hyperband needs at least 3 epochs"),
+        (["--sampler", "grid", "--dataset", "sample"], "kmnist: sampler=grid: search.hidden="),
+    ]:
+        done = kmnist_command("tune", *arguments)
+        assert done.returncode == 1, arguments
+        assert done.stderr.startswith(message), done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_studies(kmnist_command: Command, tmp_path: Path) -> None:  # noqa: F811
+    from tests.test_study import make
+
+    assert "there is no study in studies.log" in kmnist_command("studies").stdout
+    study = make("studies.log", "mine", trials=3)
+    for value in (0.5, 0.75):
+        study.optuna.tell(study.optuna.ask(), value)
+    row = kmnist_command("studies").stdout.splitlines()[-1]
+    assert row.split()[:2] == ["mine", "interrupted"]
+    assert "2 of 3 (0 pruned, 0 failed)" in row
+    assert "0.7500 (trial 1)" in row
