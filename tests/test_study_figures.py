@@ -64,7 +64,7 @@ def test_the_table_has_a_row_for_every_trial() -> None:
     assert list(table["best_epoch"].fillna(-1)) == [2, 1, -1, 2, 1, 1]
     assert list(table["epochs"]) == [3, 1, 0, 2, 2, 1]
     assert list(table["hidden_2"].fillna(-1)) == [-1, 70, -1, -1, -1, -1]
-    assert list(table["best_so_far"].fillna(-1)) == [0.8, 0.8, -1, 0.9, 0.9, -1]
+    assert list(table["best_so_far"].fillna(-1)) == [0.8, 0.8, 0.8, 0.9, 0.9, -1]
 
 
 def test_the_best_is_complete_and_the_first_of_equals() -> None:

@@ -159,8 +159,9 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
     assert [run.info.status for run in children] == ["FINISHED"] * 4  # the same runs, no others
     for run in children:
         assert [step for step, _ in curve(store, run)] == [1, 2, 3, 4, 5]
-    best_by_trial = curve(store, parent, "study/best_valid_accuracy")
-    assert sorted(step for step, _ in best_by_trial) == [0, 1, 2, 3]
+    assert [step for step, _ in curve(store, parent, "study/best_valid_accuracy")] == [1, 2, 3, 4]
+    assert sorted(step for step, _ in curve(store, parent, "study/trial_valid_accuracy")) == [0, 1, 2, 3]
+    assert parent.data.metrics["study/epochs_trained"] == 20
 
 
 @pytest.mark.slow

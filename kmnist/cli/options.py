@@ -1,6 +1,6 @@
 """The options that commands share, read from where they are defined."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any
@@ -20,17 +20,27 @@ Storage = Annotated[str, Parameter(env_var="KMNIST_STORAGE")]
 TrackingUri = Annotated[str | None, Parameter(env_var="MLFLOW_TRACKING_URI", show_default=False)]
 
 
-def _as_options(settings: type[BaseModel], group: str, help: str) -> Any:
-    """A group of settings, each optional and as text: what is not given comes from a file or the defaults."""
+def _as_options(settings: type[BaseModel], group: str, help: str, instead: Mapping[str, str] | None = None) -> Any:
+    """A group of settings, each optional and as text: what is not given comes from a file or the defaults.
+
+    ``instead`` of its default, the help of a setting says what happens if it is not given; nothing: it is left out.
+    """
     fields: dict[str, Any] = {}
     for name, field in settings.model_fields.items():
-        shown = Parameter(help=f"{field.description} [default: {to_text(field.default)}]", show_default=False)
-        fields[name] = (Annotated[str | None, shown], None)
+        if not_given := (instead or {}).get(name, f"default: {to_text(field.default)}"):
+            shown = Parameter(help=f"{field.description} [{not_given}]", show_default=False)
+            fields[name] = (Annotated[str | None, shown], None)
     return Parameter(name="*", group=Group(group, help=help))(create_model(settings.__name__, **fields))
 
 
 TrainSettings = _as_options(
     TrainConfig, "Settings", "What decides the numbers; each is a parameter of the run in MLflow."
+)
+FixedSettings = _as_options(
+    TrainConfig,
+    "Settings",
+    "What is given is fixed in all trials; what is not has its default, or is searched.",
+    {name: f"searched: {mark.over}" for name, mark in TrainConfig.searched().items()} | {"select_by": ""},
 )
 MethodSettings = _as_options(Method, "Search", "How the study searches; the same for all its commands.")
 BudgetSettings = _as_options(

@@ -71,7 +71,8 @@ class StudyScreen:
         )
 
     def _on_bar(self, study: TrackedStudy, bar: Progress) -> Show:
-        task = bar.add_task("", total=study.budget.trials, numbers="")
+        what = "confirming" if study.definition.confirms else "trials"
+        task = bar.add_task(what, total=study.budget.trials, numbers="")
 
         def show(trials: Sequence[FrozenTrial]) -> None:
             best = best_trial(trials, study.definition)
@@ -101,7 +102,7 @@ class StudyScreen:
 
 def _bar(console: Console) -> Progress:
     return Progress(
-        TextColumn("trials"),
+        TextColumn("{task.description}"),
         MofNCompleteColumn(),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[numbers]}"),

@@ -8,10 +8,10 @@ from cyclopts import Parameter
 from kmnist.cli.options import (
     BudgetSettings,
     DataDir,
+    FixedSettings,
     MethodSettings,
     Storage,
     TrackingUri,
-    TrainSettings,
     WorkDir,
     given_settings,
 )
@@ -20,7 +20,7 @@ from kmnist.errors import SettingError
 
 def tune(
     *,
-    settings: TrainSettings | None = None,
+    settings: FixedSettings | None = None,
     method: MethodSettings | None = None,
     budget: BudgetSettings | None = None,
     study: Annotated[str | None, Parameter(env_var="KMNIST_STUDY", show_default=False)] = None,

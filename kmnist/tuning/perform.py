@@ -45,9 +45,10 @@ def perform(
         one of NOT_THE_TRIALS, KeyboardInterrupt: the trial has not ended.
     """
     state, value, reason = TrialState.COMPLETE, None, ""
-    kind = "confirmation" if study.definition.confirms else "trial"
+    confirmed = study.definition.confirms
+    kind = "confirmation" if confirmed else "trial"
     tags = {"study": study.name, "trial": str(trial.number), "kind": kind}
-    run = start_run(f"{study.name} {trial.number}", tags, again="deaths" in trial.user_attrs)
+    run = start_run(f"{confirmed or study.name} {kind} {trial.number}", tags, again="deaths" in trial.user_attrs)
     try:
         with run:
             trial.set_user_attr("run_id", run.id)

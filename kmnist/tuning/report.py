@@ -52,11 +52,14 @@ class StudyReport:
             self._drawn = len(ended)
 
     def _log_trials(self, ended: pd.DataFrame) -> None:
-        """Stamped with the end of each trial, so that a command that goes on with the study logs the same points."""
+        """Sums by the number of trials that have ended, values by the number of the trial.
+
+        Stamped with the end of each trial, so that a command that goes on with the study logs the same points.
+        """
         metric = self._study.definition.method.metric.replace("/", "_")
         full = self._study.definition.epochs
         trained = saved = 0
-        for _, row in ended.iterrows():
+        for place, (_, row) in enumerate(ended.iterrows(), start=1):
             trained += row["epochs"]
             saved += full - row["epochs"] if row["state"] == "PRUNED" else 0
             number = int(row["trial"])
@@ -65,9 +68,10 @@ class StudyReport:
             numbers = {"study/epochs_trained": float(trained), "study/epochs_saved": float(saved)}
             if pd.notna(row["best_so_far"]):
                 numbers[f"study/best_{metric}"] = float(row["best_so_far"])
+            stamp = int(row["ended"].timestamp() * 1000)
+            self._run.log_metrics(numbers, place, stamp)
             if pd.notna(row["value"]):
-                numbers[f"study/trial_{metric}"] = float(row["value"])
-            self._run.log_metrics(numbers, number, int(row["ended"].timestamp() * 1000))
+                self._run.log_metrics({f"study/trial_{metric}": float(row["value"])}, number, stamp)
             self._logged.add(number)
 
     def _draw(self, trials: Sequence[FrozenTrial], table: pd.DataFrame, final: bool) -> None:

@@ -26,17 +26,18 @@ COLUMNS = [
 def trials_table(trials: Sequence[FrozenTrial], definition: Definition) -> pd.DataFrame:
     """One row a trial: COLUMNS, then a column for each searched setting, empty where a trial has it not.
 
-    ``value`` is that of the best epoch, of pruned trials, too; ``best_so_far`` is that of the trials which had ended by
-    the time that this one had. ``epochs`` counts those trained; times are local.
+    ``value`` is that of the best epoch, of pruned trials, too; ``best_so_far`` is that of the complete trials at
+    the time that this one ended. ``epochs`` counts those trained; times are local.
     """
     rows = [_row(trial, definition) for trial in trials if trial.state != TrialState.WAITING]
     names = dict.fromkeys(name for trial in trials for name in trial.params)
     table = pd.DataFrame(rows, columns=[*COLUMNS, *names])
     # Of columns that have no value yet pandas does not know the kind.
     table = table.astype({"value": "float64", "started": "datetime64[us]", "ended": "datetime64[us]"})
-    ended = table[table["state"].isin(["COMPLETE", "PRUNED"])].sort_values("ended")
-    best = ended["value"].cummax() if definition.maximise else ended["value"].cummin()
-    table["best_so_far"] = best.reindex(table.index)
+    ended = table[table["ended"].notna()].sort_values("ended")
+    complete = ended["value"].where(ended["state"] == "COMPLETE")
+    best = complete.cummax() if definition.maximise else complete.cummin()
+    table["best_so_far"] = best.ffill().reindex(table.index)
     return table
 
 
