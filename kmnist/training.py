@@ -230,9 +230,10 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """``auto`` is bf16 where the processor multiplies bf16 matrices in hardware (AMX, GPUs from Ampere on)."""
+    """``auto`` is bf16 where the processor multiplies bf16 in hardware (AMX, AVX512-BF16, GPUs from Ampere on)."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if torch.cpu.get_capabilities().get("amx_bf16", False) else "fp32"
+    able = torch.cpu.get_capabilities()
+    return "bf16" if able.get("amx_bf16", False) or able.get("avx512_bf16", False) else "fp32"

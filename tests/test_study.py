@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 from optuna import Trial
 from optuna.trial import TrialState
 
-from kmnist.errors import StudyError
+from kmnist.errors import SettingError, StudyError
 from kmnist.tuning.definition import parse
 from kmnist.tuning.sessions import PREFIX, Session, Watch
+from kmnist.tuning.space import suggest
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import Nothing, TrackedStudy, all_studies, create_study, find_study, load_study, same_or_error
 
@@ -150,6 +152,21 @@ def test_a_study_that_differs_is_refused_and_the_message_says_how(study_address:
         same_or_error(study, study.definition, {**DATA, "train SHA-256": "1" * 64})
 
 
+def test_a_grid_ends_with_its_last_point_and_cannot_be_cut(study_address: str) -> None:
+    search = {"learning_rate": [0.1, 0.01], "batch_size": [64, 128]}
+    study = make(study_address, sampler="grid", search=search, trials=50)
+    assert study.budget.trials == 4
+    with pytest.raises(SettingError, match=r"the grid has 4 points .* trials=3: give --trials 4"):
+        study.set_budget(study.budget.model_copy(update={"trials": 3}))
+    with Session(study.optuna) as session:
+        for _ in range(4):
+            trial = take(study, session.id)
+            suggest(trial, study.definition)
+            study.end(trial, 0.5, TrialState.COMPLETE)
+        assert study.claim(session.id, 1, Watch()) is Nothing.LEFT
+    assert len({str(trial.params) for trial in study.trials()}) == 4
+
+
 def test_names(study_address: str) -> None:
     storage = open_storage(study_address)
     make(study_address, "one")
@@ -195,9 +212,10 @@ def test_half_a_record_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
     assert len(load_study(open_storage(str(path)), "s").trials()) == 2
 
 
-def work_on_nothing(address: str, size: int) -> None:
+def work_on_nothing(address: str, all_there: Barrier) -> None:
     """A worker whose trials cost nothing."""
     study = load_study(open_storage(address), "s")
+    all_there.wait()
     with Session(study.optuna) as session:
         watch = Watch()
         while (taken := study.claim(session.id, os.getpid(), watch)) is not Nothing.LEFT:
@@ -212,7 +230,8 @@ def test_many_processes_lose_no_trial_and_make_none_twice(study_address: str) ->
     processes, trials = 4, 60
     study = make(study_address, trials=trials)
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=work_on_nothing, args=(study_address, trials)) for _ in range(processes)]
+    all_there = context.Barrier(processes)
+    workers = [context.Process(target=work_on_nothing, args=(study_address, all_there)) for _ in range(processes)]
     for worker in workers:
         worker.start()
     for worker in workers:

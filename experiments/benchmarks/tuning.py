@@ -32,8 +32,10 @@ NOTHING = ["--confirm-seeds", "0", "--quiet", "--dataset", "kmnist"]
 
 
 @app.command
-def workers(*, data_dir: DataDir = Path("data"), trials: int = 6, epochs: int = 6, rounds: int = 3) -> None:
-    """The seconds that one worker and two take for the same trials, from the command to its end; the median ratio.
+def workers(*, data_dir: DataDir = Path("data"), trials: int = 12, epochs: int = 6, rounds: int = 3) -> None:
+    """The seconds that one worker and two take for the same trials, from the command to its end; the median ratios.
+
+    Two workers have a thread each. One worker is measured with one thread, too, and with both.
 
     Parameters
     ----------
@@ -48,17 +50,22 @@ def workers(*, data_dir: DataDir = Path("data"), trials: int = 6, epochs: int = 
     """
     same = ["--arch", "plain", "--sampler", "random", "--pruner", "none", "--hidden", "512,256,128,64"]
     size = ["--batch-size", "128", "--optimizer", "adam", "--trials", str(trials), "--epochs", str(epochs)]
-    ratios = []
+    ratios: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(rounds):
         seconds = {}
-        for count in (1, 2):
+        for count, threads in ((2, 1), (1, 1), (1, 2)):
             with TemporaryDirectory() as folder:
                 began = time.perf_counter()
-                _tune(Path(folder), data_dir, "s", *same, *size, "--workers", str(count))
-                seconds[count] = time.perf_counter() - began
-        ratios.append(seconds[1] / seconds[2])
-        print(f"one worker {seconds[1]:.1f} s, two workers {seconds[2]:.1f} s: {ratios[-1]:.2f} times as fast")
-    print(f"median of {rounds}: {statistics.median(ratios):.2f}")
+                crew = ["--workers", str(count), "--threads", str(threads)]
+                _tune(Path(folder), data_dir, "s", *same, *size, *crew)
+                seconds[count, threads] = time.perf_counter() - began
+        for threads, found in ratios.items():
+            found.append(seconds[1, threads] / seconds[2, 1])
+        print(
+            ", ".join(f"{workers} x {threads} threads {spent:.1f} s" for (workers, threads), spent in seconds.items())
+        )
+    for threads, found in ratios.items():
+        print(f"two workers against one of {threads} threads: {statistics.median(found):.2f} times as fast")
 
 
 @app.command

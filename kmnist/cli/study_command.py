@@ -1,6 +1,5 @@
 """The work behind ``kmnist tune``: opens everything, conducts the study, confirms its best settings."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -38,6 +37,7 @@ class StudyOptions:
     work_dir: Path
     device: str
     workers: int
+    threads: int
     quiet: bool
 
 
@@ -71,7 +71,7 @@ def run_study(options: StudyOptions, name: str | None, file: Path | None, given:
         data_dir=options.data_dir,
         work_dir=options.work_dir,
         device=str(device),
-        threads=max((os.cpu_count() or 1) // options.workers, 1),
+        threads=options.threads,
     )
 
     def work_on(worked_on: TrackedStudy, open_report: Callable[[], Report]) -> None:
@@ -95,8 +95,7 @@ def run_study(options: StudyOptions, name: str | None, file: Path | None, given:
                 confirmation = confirmation_of(study, best, seeds)
                 work_on(confirmation, NoReport)
                 table = confirmations_table(confirmation.trials())
-                offered = reports[0].confirm(table)
-                screen.confirmed(table, offered)
+                screen.confirmed(table, reports[0].confirm(table) if len(table) else None)
     except KeyboardInterrupt:
         screen.interrupted(study)
         raise

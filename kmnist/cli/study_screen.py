@@ -57,8 +57,13 @@ class StudyScreen:
         flags = " ".join(f"--{name.replace('_', '-')} {text}" for name, text in config.changed().items())
         self.say(f"best: trial {best.number}, {study.definition.method.metric} {best.value:.4f}: kmnist train {flags}")
 
-    def confirmed(self, table: pd.DataFrame, offered: str) -> None:
-        """What the best settings came to with other seeds."""
+    def confirmed(self, table: pd.DataFrame, offered: str | None) -> None:
+        """What the best settings came to with other seeds; ``None`` is offered if all of them failed."""
+        if offered is None:
+            self.say(
+                "the best settings could not be trained again; look at the runs of the confirmation for the reasons"
+            )
+            return
         accuracy = table["test_accuracy"]
         spread = f", standard deviation {accuracy.std(ddof=1):.2%}" if len(table) > 1 else ""
         self.say(f"confirmed with {len(table)} other seeds: test accuracy {accuracy.mean():.2%}{spread}")

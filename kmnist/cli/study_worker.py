@@ -47,10 +47,12 @@ def _run(task: WorkerTask, study_name: str, session: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    from kmnist.tuning.storage import STORAGE_IS_AWAY
+
     try:
         _work(task, study_name, session)
-    except KmnistError as error:
-        print(f"kmnist: a worker of study {study_name} ended: {error}", file=sys.stderr)
+    except (KmnistError, *STORAGE_IS_AWAY) as error:
+        print(f"kmnist: a worker of study {study_name} ended: {str(error).splitlines()[0]}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGTERM)
@@ -61,7 +63,7 @@ def _work(task: WorkerTask, study_name: str, session: str) -> None:
 
     from kmnist.checkpoint import FILE_NAME
     from kmnist.datasets import load_dataset
-    from kmnist.tracking import ChildRuns, connect
+    from kmnist.tracking import ChildRuns, connect, wait_out
     from kmnist.training import resolve_device
     from kmnist.tuning.storage import open_storage
     from kmnist.tuning.study import load_study
@@ -69,9 +71,14 @@ def _work(task: WorkerTask, study_name: str, session: str) -> None:
 
     torch.set_num_threads(task.threads)
     study = load_study(open_storage(task.storage), study_name)
-    start_run = ChildRuns(connect(task.tracking_uri), task.parent_id, task.work_dir, FILE_NAME)
+    client = wait_out(lambda: connect(task.tracking_uri), _say)
+    start_run = ChildRuns(client, task.parent_id, task.work_dir, FILE_NAME, say=_say)
     data = load_dataset("sample" if study.data["dataset"] == "sample" else "kmnist", task.data_dir, progress=False)
     work(study, session, start_run, data, resolve_device(task.device))
+
+
+def _say(line: str) -> None:
+    print(f"kmnist: {line}", file=sys.stderr)
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:

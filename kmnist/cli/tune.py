@@ -1,5 +1,6 @@
 """``kmnist tune``"""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ def tune(
     study: Annotated[str | None, Parameter(env_var="KMNIST_STUDY", show_default=False)] = None,
     study_file: Annotated[Path | None, Parameter(show_default=False)] = None,
     workers: int = 1,
+    threads: Annotated[int | None, Parameter(show_default=False)] = None,
     storage: Storage = "studies.log",
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
@@ -46,7 +48,9 @@ def tune(
     study_file
         YAML file: settings, method, budget, and `search` with the ranges; what is given on the command line wins
     workers
-        processes on this machine, which share its cores
+        processes on this machine
+    threads
+        that each worker computes with [default: its share of the cores]
     storage
         file of studies, or postgresql://user@host/database, which any number of machines can share
     data_dir
@@ -65,12 +69,14 @@ def tune(
     from kmnist.tuning.definition import parse
 
     given = given_settings([settings, method, budget], study_file)
-    if workers < 1:
-        raise SettingError(f"workers={workers}: must be at least 1")
+    for name, number in (("workers", workers), ("threads", threads)):
+        if number is not None and number < 1:
+            raise SettingError(f"{name}={number}: must be at least 1")
+    threads = threads or max((os.cpu_count() or 1) // workers, 1)
     if study is None:
         parse(given)  # what is wrong in it is said at once, before seconds of imports
 
     from kmnist.cli.study_command import StudyOptions, run_study
 
-    options = StudyOptions(storage, tracking_uri, experiment_name, data_dir, work_dir, device, workers, quiet)
+    options = StudyOptions(storage, tracking_uri, experiment_name, data_dir, work_dir, device, workers, threads, quiet)
     run_study(options, study, study_file, given)

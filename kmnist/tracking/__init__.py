@@ -4,7 +4,7 @@
 until ``sender`` has carried it over, ``model`` saves and publishes networks, ``pending`` sends what an outage left.
 """
 
-from kmnist.tracking.children import ChildRuns, parent_run, point_to
+from kmnist.tracking.children import ChildRuns, parent_run, point_to, wait_out
 from kmnist.tracking.connect import check_params, connect, create_run, reopen_run, run_page, run_url
 from kmnist.tracking.pending import send_pending
 from kmnist.tracking.run import MlflowRun
@@ -21,4 +21,5 @@ __all__ = [
     "run_page",
     "run_url",
     "send_pending",
+    "wait_out",
 ]

@@ -2,9 +2,12 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
+import tenacity
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -15,7 +18,27 @@ from kmnist.errors import TrackingError
 from kmnist.tracking.connect import create_run, reason_of, run_page
 from kmnist.tracking.run import MlflowRun
 
+T = TypeVar("T")
+OUTAGE_SECONDS = 3600.0
 FROM_AN_EPOCH = "valid/loss"  # a metric that a run has after its first epoch
+
+
+def wait_out(action: Callable[[], T], say: Callable[[str], None]) -> T:
+    """Do something that needs the server, again and again while it raises ``TrackingError``, for at most an hour."""
+
+    def tell(state: tenacity.RetryCallState) -> None:
+        if state.attempt_number == 2:  # one lost connection is no news
+            error = state.outcome.exception() if state.outcome else None
+            say(f"waiting for the tracking server: {error}")
+
+    waiting = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(TrackingError),
+        wait=tenacity.wait_exponential(multiplier=0.5, max=15),
+        stop=tenacity.stop_after_delay(OUTAGE_SECONDS),
+        before_sleep=tell,
+        reraise=True,
+    )
+    return waiting(action)
 
 
 def parent_run(client: MlflowClient, experiment_name: str, run_name: str, tags: Mapping[str, str]) -> Run:
@@ -54,30 +77,42 @@ class ChildRuns:
         parent_id: the run that they are shown under in the UI.
         work_dir: for checkpoints and journals.
         checkpoint: name of the file in a run's folder without which the run cannot be gone on with.
+        say: told when the server is away and waited for.
     """
 
-    def __init__(self, client: MlflowClient, parent_id: str, work_dir: Path, checkpoint: str) -> None:
+    def __init__(
+        self, client: MlflowClient, parent_id: str, work_dir: Path, checkpoint: str, say: Callable[[str], None]
+    ) -> None:
         self._client, self._parent_id, self._work_dir, self._checkpoint = client, parent_id, work_dir, checkpoint
+        self._say = say
 
     def __call__(self, name: str, tags: Mapping[str, str], again: bool) -> MlflowRun:
         """A new run; with ``again``, the last one that has these tags, if there is one.
 
         A run that was begun on another machine has its checkpoint there: it ends as KILLED, and a new one begins.
+        A server that is away is waited for: what is logged to a run can wait on disk, but the run itself is the
+        server's to make.
 
         Raises:
-            TrackingError: the server does not answer, or the parent is not there.
+            TrackingError: the server has been away for too long, or the parent is not there.
         """
+        attempts = count()
+        # From the second attempt on it may be there: made by a server that died before it could say so.
+        entity = wait_out(lambda: self._find_or_make(name, tags, again or next(attempts) > 0), self._say)
+        run = MlflowRun(self._client, entity, self._folder(entity))
+        run.log_environment()
+        return run
+
+    def _find_or_make(self, name: str, tags: Mapping[str, str], again: bool) -> Run:
         try:
             entity = self._entity(name, tags, again)
             if FROM_AN_EPOCH in entity.data.metrics and not (self._folder(entity) / self._checkpoint).exists():
                 self._client.set_tag(entity.info.run_id, "end_reason", "its process died; begun again elsewhere")
                 self._client.set_terminated(entity.info.run_id, "KILLED")
                 entity = self._entity(name, tags, again=False)
+            return entity
         except Exception as error:  # a lost connection comes in any of MLflow's and requests' ways
             raise TrackingError(f"no run can be made below {self._parent_id}: {reason_of(error)}") from error
-        run = MlflowRun(self._client, entity, self._folder(entity))
-        run.log_environment()
-        return run
 
     def _entity(self, name: str, tags: Mapping[str, str], again: bool) -> Run:
         experiment_id = self._client.get_run(self._parent_id).info.experiment_id

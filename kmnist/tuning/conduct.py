@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from typing import Protocol, TypeAlias
 
-from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
 
 from kmnist.errors import StudyError
 from kmnist.tuning.sessions import Watch
+from kmnist.tuning.storage import STORAGE_IS_AWAY
 from kmnist.tuning.study import TrackedStudy
 
 TICK_SECONDS = 0.5
-MOST_FAILURES = 3  # of workers, with no trial ended between them
+MOST_FAILURES = 3  # of each worker, with no trial ended between them
+AWAY_SECONDS = 600.0  # that the storage may be away
 END_SECONDS = 30.0  # for interrupted workers to end their runs
 
 #: Starts a worker process for (study's name, session).
@@ -58,7 +58,7 @@ class _Crew:
                 assert worker.pid is not None
                 self.study.release(self.session, worker.pid, died=worker.exitcode < 0)
                 self.failures += 1
-                if self.failures >= MOST_FAILURES:
+                if self.failures >= MOST_FAILURES * self.size:
                     raise StudyError(
                         f"{self.failures} workers of study {self.study.name!r} ended one after the other, the last "
                         f"with exit status {worker.exitcode}; nothing is lost: mend what they said, then go on with it"
@@ -106,24 +106,28 @@ def conduct(
         StudyError: workers die one after the other.
         KeyboardInterrupt: after the workers have ended their runs.
     """
-    watch, clock = Watch(), _Clock(study)
+    watch = Watch()
     crew = _Crew(study, session, spawn, workers)
-    report: Report | None = None
+    leading: tuple[Report, _Clock] | None = None
     ended, over = 0, False
     try:
-        working = True
+        working, answered = True, time.monotonic()
         while working:
-            working = crew.tend()
             try:
-                if report is None and study.lead(session, watch):
-                    report = open_report()
-                trials = study.trials()
-                if report is not None:
+                trials = study.trials()  # first, so that no worker is started while the storage is away
+                working = crew.tend()
+                if leading is None and study.lead(session, watch):
+                    leading = open_report(), _Clock(study)
+                if leading is not None:
+                    report, clock = leading
                     clock.tick()
                     report(trials, final=False)
-            except (StorageInternalError, SQLAlchemyError):
-                time.sleep(TICK_SECONDS)  # away for a moment; if for longer, the workers say so
+            except STORAGE_IS_AWAY as error:
+                if time.monotonic() - answered > AWAY_SECONDS:
+                    raise StudyError(f"storage {study.storage.shown} has not answered for long: {error}") from error
+                time.sleep(TICK_SECONDS)
                 continue
+            answered = time.monotonic()
             finished = sum(trial.state.is_finished() for trial in trials)
             if finished > ended:
                 crew.failures, ended = 0, finished
@@ -132,7 +136,8 @@ def conduct(
         over = True
     finally:
         crew.dismiss()
-        if report is not None:
+        if leading is not None:
+            report, clock = leading
             clock.save()
             report(study.trials(), final=over)  # who interrupts does not want to wait
 

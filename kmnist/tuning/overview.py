@@ -17,11 +17,12 @@ def _row(study: TrackedStudy) -> dict[str, str]:
     trials = study.trials()
     best = best_trial(trials, study.definition)
     counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
+    ended = sum(trial.state.is_finished() for trial in trials)
     pruned, failed = counts[TrialState.PRUNED], counts[TrialState.FAIL]
     return {
         "study": study.name,
-        "state": _state(study, sum(trial.state.is_finished() for trial in trials)),
-        "trials": f"{len(trials)} of {study.budget.trials} ({pruned} pruned, {failed} failed)",
+        "state": _state(study, ended),
+        "trials": f"{ended} of {study.budget.trials} ({pruned} pruned, {failed} failed)",
         "metric": study.definition.method.metric,
         "best": f"{best.value:.4f} (trial {best.number})" if best else "-",
         "run": study.optuna.user_attrs.get("run_id", "-"),

@@ -6,9 +6,7 @@ from typing import TypeAlias
 
 import torch
 from optuna import Trial
-from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from kmnist.checkpoint import FILE_NAME, Checkpoint, load_checkpoint
 from kmnist.config import TrainConfig
@@ -17,11 +15,12 @@ from kmnist.experiment import Splits, train, train_epochs
 from kmnist.training import Epoch
 from kmnist.tuning.runs import StartRun, TrialRun
 from kmnist.tuning.space import suggest
+from kmnist.tuning.storage import STORAGE_IS_AWAY
 from kmnist.tuning.study import TrackedStudy
 
 MOST_DEATHS = 3  # of workers without an epoch between them: then the trial is to blame
 #: A disk, a server or a storage is at fault, not the settings: the trial stays, for a worker to go on with.
-NOT_THE_TRIALS = (CheckpointError, TrackingError, StudyError, OSError, StorageInternalError, SQLAlchemyError)
+NOT_THE_TRIALS = (CheckpointError, TrackingError, StudyError, OSError, *STORAGE_IS_AWAY)
 
 SplitsFor: TypeAlias = Callable[[TrainConfig], Splits]
 

@@ -84,7 +84,7 @@ class StudyReport:
             run.log_file(best_settings(study, best).encode(), "reports/best.yaml")
             run.log_tags({"study.best_run": best.user_attrs["run_id"], "study.best_trial": str(best.number)})
         if best and final:
-            run.tag_run(best.user_attrs["run_id"], {"study.best": "true"})
+            self._mark("study.best", best.user_attrs["run_id"])
         curves = {trial.number: trial.intermediate_values for trial in trials if trial.state != TrialState.WAITING}
         axes, metric, maximise = self._axes(table), definition.method.metric, definition.maximise
         pictures = {
@@ -111,13 +111,20 @@ class StudyReport:
         self._run.log_note(self._note + confirmation_note(self._study, table, self._link))
         offered = self._offered(table)
         self._run.log_tags({"study.offered_run": offered})
-        self._run.tag_run(offered, {"study.offered": "true"})
+        self._mark("study.offered", offered)
         return offered
+
+    def _mark(self, tag: str, run_id: str) -> None:
+        """Give a tag to one run, and take it from the one that had it when the study was shorter."""
+        before = self._study.optuna.user_attrs.get(tag)
+        if before not in (None, run_id):
+            self._run.tag_run(before, {tag: "false"})
+        self._study.optuna.set_user_attr(tag, run_id)
+        self._run.tag_run(run_id, {tag: "true"})
 
     def _offered(self, table: pd.DataFrame) -> str:
         """The run to register: the best on validation; the test split decides nothing."""
-        value = table["value"]
-        order = table.assign(value=value).sort_values("value", ascending=not self._study.definition.maximise)
+        order = table.sort_values("value", ascending=not self._study.definition.maximise, kind="stable")
         return str(order["run_id"].iloc[0])
 
     def _axes(self, table: pd.DataFrame) -> dict[str, bool]:

@@ -1,13 +1,14 @@
 """Samplers by name. To add one: its name in ``Method.sampler`` and a case here."""
 
 import warnings
+from math import prod
 
 import numpy as np
 from optuna import Study, samplers
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from kmnist.tuning.definition import Definition
+from kmnist.tuning.definition import Budget, Definition
 from kmnist.tuning.space import grid
 
 
@@ -16,6 +17,19 @@ class _Grid(samplers.GridSampler):
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: object) -> None:
         pass
+
+
+def fitting(definition: Definition, budget: Budget) -> Budget:
+    """The budget of a study: a grid has no more trials than it has points.
+
+    Raises:
+        SettingError: the space does not fit the sampler, or a grid has more points than the budget has trials.
+    """
+    build_sampler(definition, budget.trials, 0)
+    if definition.method.sampler != "grid":
+        return budget
+    points = prod(len(values) for values in grid(definition, budget.trials).values())
+    return budget.model_copy(update={"trials": points})
 
 
 def build_sampler(definition: Definition, trials: int, number: int) -> samplers.BaseSampler:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import optuna
 from filelock import FileLock
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import Engine, create_engine, make_url, text
@@ -24,6 +25,8 @@ from kmnist.addresses import without_password
 from kmnist.errors import StudyError, root_cause
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # we say ourselves what happens to a trial
+#: What Optuna raises when a database does not answer.
+STORAGE_IS_AWAY = (StorageInternalError, SQLAlchemyError)
 # The name of our own part in PostgreSQL's one space of advisory locks.
 LOCK_SPACE = zlib.crc32(b"kmnist") - 2**31
 CONNECT_SECONDS = 10

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from kmnist.errors import StudyError
 from kmnist.tuning.definition import Budget, Definition
 from kmnist.tuning.pruners import build_pruner
-from kmnist.tuning.samplers import build_sampler
+from kmnist.tuning.samplers import build_sampler, fitting
 from kmnist.tuning.sessions import Watch
 from kmnist.tuning.storage import StudyStorage
 
@@ -56,7 +56,12 @@ class TrackedStudy:
         return Budget.model_validate_json(self.optuna.user_attrs["budget"])
 
     def set_budget(self, budget: Budget) -> None:
-        """Let the study go on until ``budget``."""
+        """Let the study go on until ``budget``.
+
+        Raises:
+            SettingError: a grid has more points than that.
+        """
+        budget = fitting(self.definition, budget)
         self.optuna.set_user_attr("budget", budget.model_dump_json())
         self.optuna.set_user_attr("out_of_time", False)
 
@@ -161,7 +166,7 @@ def create_study(
     """
     if not NAME_RULE.fullmatch(name):
         raise StudyError(f"study {name!r}: a name has letters, digits, '_', '.' and '-' only, 100 at most")
-    build_sampler(definition, budget.trials, 0)
+    budget = fitting(definition, budget)
     pruner = build_pruner(definition)
     direction = StudyDirection.MAXIMIZE if definition.maximise else StudyDirection.MINIMIZE
     with storage.lock(name):
