@@ -168,6 +168,14 @@ def split(images: Images, valid_fraction: float, seed: int) -> tuple[Images, Ima
     Raises:
         SettingError: either part would lack a class.
     """
+    train, valid = split_indices(images, valid_fraction, seed)
+    return images[train], images[valid]
+
+
+def split_indices(
+    images: Images, valid_fraction: float, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where the images of :func:`split`'s two parts are among ``images``."""
     from sklearn.model_selection import train_test_split  # late: it takes a second to import
 
     try:
@@ -178,7 +186,7 @@ def split(images: Images, valid_fraction: float, seed: int) -> tuple[Images, Ima
         raise SettingError(
             f"valid_fraction={valid_fraction}: leaves too few of {len(images):,} images on one side ({error})"
         ) from error
-    return images[np.sort(train)], images[np.sort(valid)]
+    return np.sort(train), np.sort(valid)
 
 
 def _find(folder: Path, name: str) -> Path | None:

@@ -6,6 +6,8 @@
     ├── CheckpointError          a checkpoint is missing, unreadable, of other settings, or cannot be written
     ├── TrainingDiverged         the loss is no longer a number
     ├── TrackingError            the tracking server cannot be used, or a run is not what it should be
+    ├── PictureError             a picture cannot be read, or nothing is on it
+    ├── ModelError               a model is not there, cannot be loaded, or may not be promoted
     ├── StudyError               a study or its storage cannot be used, or is not what it should be
     └── Stopped                  a training was ended before its last epoch, on purpose
 
@@ -37,6 +39,14 @@ class TrainingDiverged(KmnistError):
 
 class TrackingError(KmnistError):
     """The tracking server cannot be used, or a run is not what it should be."""
+
+
+class PictureError(KmnistError):
+    """A picture cannot be read, or nothing is on it."""
+
+
+class ModelError(KmnistError):
+    """A model is not there, cannot be loaded, or may not be promoted."""
 
 
 class StudyError(KmnistError):

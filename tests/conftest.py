@@ -13,7 +13,10 @@ from kmnist.config import TrainConfig
 from kmnist.data import Dataset, load_kmnist
 from kmnist.experiment import Splits, prepare
 from kmnist.sample import draw_dataset
+from tests.commands import kmnist_command
 from tests.postgres import Postgres, can_run
+
+__all__ = ["kmnist_command"]  # a fixture
 
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 torch.set_num_threads(1)  # golden numbers depend on it, and two processes side by side would fight for the cores

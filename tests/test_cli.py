@@ -5,9 +5,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,48 +14,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from kmnist.checkpoint import load_checkpoint
-from kmnist.cli.main import app, main
+from kmnist.cli.main import app
 from kmnist.config import TrainConfig
 from kmnist.experiment import NullRun, prepare, train
 from kmnist.sample import draw_dataset
+from tests.commands import Command, environment
 
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended, and what it wrote."""
-
-    returncode: object
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Done]
 SMALL = ["--dataset", "sample", "--hidden", "32", "--precision", "fp32"]
-
-
-def environment(store: str) -> dict[str, str]:
-    return {**os.environ, "MLFLOW_TRACKING_URI": store, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
-@pytest.fixture
-def kmnist_command(store: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Runs ``kmnist`` in this process, in an empty folder with a tracking store of its own: it need not start anew."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    monkeypatch.setenv("COLUMNS", "200")
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["kmnist", *arguments])
-        capfd.readouterr()
-        try:
-            main()
-            status: object = 0
-        except SystemExit as ended:
-            status = ended.code or 0
-        return Done(status, *capfd.readouterr())
-
-    yield run
-    signal.signal(signal.SIGTERM, handler)
 
 
 def only_run(store: str) -> Run:

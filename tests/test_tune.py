@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 from kmnist.config import TrainConfig
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import TrackedStudy, load_study
-from tests.test_cli import Command, environment, kmnist_command  # noqa: F401
+from tests.commands import Command, environment
 
 SMALL = ["--dataset", "sample", "--precision", "fp32", "--sampler", "random"]
 PARENT = "mlflow.parentRunId"
@@ -135,9 +135,9 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
         return len(trials[number].intermediate_values) if len(trials) > number else 0
 
     def workers() -> set[int]:
-        children = psutil.Process(process.pid).children()
+        children = psutil.Process(process.pid).children(recursive=True)
         alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return {child.pid for child in alive if "spawn_main" in str(child.cmdline())}
+        return {child.pid for child in alive if child.ppid() != process.pid}  # children of the server that forks them
 
     wait_until(lambda: (tmp_path / "studies.log").exists())
     wait_until(lambda: len(workers()) == 2)
@@ -202,7 +202,7 @@ def test_a_budget_of_epochs_over_two_commands_on_postgresql(
     assert "18 epochs" in outputs[0]
 
 
-def test_bad_input_is_told_in_a_line(kmnist_command: Command, tmp_path: Path) -> None:  # noqa: F811
+def test_bad_input_is_told_in_a_line(kmnist_command: Command, tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text("search:\n  learning_rate: {low: 0.1, high: 0.01}\n")
     for arguments, message in [
@@ -220,7 +220,7 @@ def test_bad_input_is_told_in_a_line(kmnist_command: Command, tmp_path: Path) ->
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 
-def test_studies(kmnist_command: Command, tmp_path: Path) -> None:  # noqa: F811
+def test_studies(kmnist_command: Command, tmp_path: Path) -> None:
     from tests.test_study import make
 
     assert "there is no study in studies.log" in kmnist_command("studies").stdout

@@ -83,8 +83,9 @@ def run_study(options: StudyOptions, name: str | None, file: Path | None, given:
             reports: list[StudyReport] = []
 
             def open_report() -> StudyReport:
-                run = stack.enter_context(MlflowRun(client, entity, options.work_dir / entity.info.run_id))
-                run.log_environment()
+                run = MlflowRun(client, entity, options.work_dir / entity.info.run_id)
+                stack.callback(run.discard_folder)  # after its end
+                stack.enter_context(run).log_environment()
                 reports.append(StudyReport(study, run, lambda run_id: run_page(entity.info.experiment_id, run_id)))
                 return reports[0]
 

@@ -6,11 +6,23 @@ import sys
 import threading
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
 
 from kmnist.errors import KmnistError, Terminated
+
+#: Workers are forked from a server that has done nothing but import: a copy of this process would have its threads and
+#: locks in mid-work, and a fresh interpreter would take seconds for imports, at every start and after every death.
+CONTEXT = get_context("forkserver")
+IMPORTED = ["kmnist.tracking", "kmnist.datasets", "kmnist.tuning.worker", "sklearn.model_selection", "torch._dynamo"]
+
+
+def warm_up() -> None:
+    """Let the server begin to import, while this process does so, too."""
+    CONTEXT.set_forkserver_preload(IMPORTED)
+    ensure_running()
 
 
 @dataclass(frozen=True)
@@ -36,8 +48,8 @@ class WorkerTask:
     threads: int
 
     def spawn(self, study: str, session: str) -> BaseProcess:
-        """Start a worker in a fresh interpreter: a forked one would have locks and threads in mid-work."""
-        process = get_context("spawn").Process(target=_run, args=(self, study, session), daemon=True)
+        """Start a worker."""
+        process = CONTEXT.Process(target=_run, args=(self, study, session), daemon=True)
         process.start()
         return process
 

@@ -76,6 +76,10 @@ def tune(
     if study is None:
         parse(given)  # what is wrong in it is said at once, before seconds of imports
 
+    from kmnist.cli.study_worker import warm_up
+
+    warm_up()
+
     from kmnist.cli.study_command import StudyOptions, run_study
 
     options = StudyOptions(storage, tracking_uri, experiment_name, data_dir, work_dir, device, workers, threads, quiet)

@@ -118,7 +118,8 @@ def _log_start(config: TrainConfig, splits: TuningSplits, run: Run, device: torc
 
 def _mean_and_std(images: Images) -> tuple[float, float]:
     """Of the pixels on the scale 0..1, from their histogram: exact, and without a float copy of the images."""
-    counts = np.bincount(images.pixels.reshape(-1), minlength=256)
+    # Not numpy's bincount, which would first make 64-bit numbers of 42 million pixels.
+    counts = torch.bincount(torch.from_numpy(images.pixels.reshape(-1)), minlength=256).numpy()
     values = np.arange(256) / 255
     mean = float(np.average(values, weights=counts))
     return mean, float(np.sqrt(np.average((values - mean) ** 2, weights=counts))) or 1.0

@@ -1,5 +1,6 @@
 """From numbers to pictures. Each function gives an image; none knows a model, a tracker or a tuner."""
 
+from kmnist.figures.prediction import explanations
 from kmnist.figures.study import (
     study_curves,
     study_history,
@@ -21,6 +22,7 @@ __all__ = [
     "class_distribution",
     "confusion",
     "confusion_image",
+    "explanations",
     "learning_curves",
     "misclassified",
     "samples",

@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pandas as pd
 from optuna import importance
@@ -16,8 +17,27 @@ from kmnist.tuning.runs import StudyRun
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.table import best_trial, chosen_of, trials_table
 
-SHARE_OF_TIME = 0.02  # of the study's, that drawing may take while it runs: the workers need the cores
+SHARE_OF_TIME = 0.01  # of the study's, that a renewal may take while it runs: the workers need the cores
 LEAST_SECONDS = 20.0
+
+
+class _Pace:
+    """When something that takes time is done again: the longer it took, and only if there is news."""
+
+    def __init__(self) -> None:
+        self._next, self._news = 0.0, 0
+
+    def due(self, news: int) -> bool:
+        """Whether there is more news than the last time, and that was long enough ago."""
+        return news > self._news and time.monotonic() >= self._next
+
+    @contextmanager
+    def doing(self, news: int) -> Iterator[None]:
+        """Around the work."""
+        began = time.monotonic()
+        yield
+        now = time.monotonic()
+        self._next, self._news = now + max(LEAST_SECONDS, (now - began) / SHARE_OF_TIME), news
 
 
 class StudyReport:
@@ -32,8 +52,7 @@ class StudyReport:
     def __init__(self, study: TrackedStudy, run: StudyRun, link: Callable[[str], str]) -> None:
         self._study, self._run, self._link = study, run, link
         self._logged: set[int] = set()
-        self._next_drawing = 0.0
-        self._drawn = 0
+        self._pictures, self._page = _Pace(), _Pace()
         self._note = ""
         run.log_params(study.definition.as_params())
 
@@ -43,13 +62,15 @@ class StudyReport:
         ended = table[table["ended"].notna()].sort_values("ended")
         if len(ended) > len(self._logged):
             self._log_trials(ended)
-        due = len(ended) > self._drawn and time.monotonic() >= self._next_drawing
-        if len(table) and (final or due):
-            began = time.monotonic()
-            self._draw(trials, table, final)
-            now = time.monotonic()
-            self._next_drawing = now + max(LEAST_SECONDS, (now - began) / SHARE_OF_TIME)
-            self._drawn = len(ended)
+        if len(table) and (final or self._pictures.due(len(ended))):
+            with self._pictures.doing(len(ended)):
+                self._draw(trials, table)
+            if final and (best := best_trial(trials, self._study.definition)):
+                self._mark("study.best", best.user_attrs["run_id"])
+        if len(table) and (final or self._page.due(len(ended))):
+            with self._page.doing(len(ended)):
+                page = interactive_page(self._study.optuna, self._study.definition)
+                self._run.log_file(page.encode(), "figures/interactive.html")
 
     def _log_trials(self, ended: pd.DataFrame) -> None:
         """Sums by the number of trials that have ended, values by the number of the trial.
@@ -74,7 +95,7 @@ class StudyReport:
                 self._run.log_metrics({f"study/trial_{metric}": float(row["value"])}, number, stamp)
             self._logged.add(number)
 
-    def _draw(self, trials: Sequence[FrozenTrial], table: pd.DataFrame, final: bool) -> None:
+    def _draw(self, trials: Sequence[FrozenTrial], table: pd.DataFrame) -> None:
         study, run, definition = self._study, self._run, self._study.definition
         weights = importances(study)
         self._note = study_note(study, trials, table, weights, self._link)
@@ -83,8 +104,6 @@ class StudyReport:
         if best := best_trial(trials, definition):
             run.log_file(best_settings(study, best).encode(), "reports/best.yaml")
             run.log_tags({"study.best_run": best.user_attrs["run_id"], "study.best_trial": str(best.number)})
-        if best and final:
-            self._mark("study.best", best.user_attrs["run_id"])
         curves = {trial.number: trial.intermediate_values for trial in trials if trial.state != TrialState.WAITING}
         axes, metric, maximise = self._axes(table), definition.method.metric, definition.maximise
         pictures = {
@@ -97,8 +116,6 @@ class StudyReport:
         }
         for name, png in pictures.items():
             run.log_file(png, f"figures/{name}.png")
-        if final:  # of megabytes, with the library that draws it: once
-            run.log_file(interactive_page(study.optuna, definition).encode(), "figures/interactive.html")
 
     def confirm(self, table: pd.DataFrame) -> str:
         """Add what the best settings came to with other seeds (``confirmations_table``); gives the run to register."""

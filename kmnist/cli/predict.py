@@ -1,0 +1,83 @@
+"""``kmnist predict``"""
+
+import sys
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from kmnist.cli.options import TrackingUri
+from kmnist.errors import PictureError
+
+if TYPE_CHECKING:
+    from kmnist.inference import Classifier
+    from kmnist.inference.sources import Found
+
+MOST_EXPLAINED = 8
+
+
+def predict(
+    pictures: Annotated[list[str], Parameter(negative=())],
+    /,
+    *,
+    model: Annotated[str, Parameter(env_var="KMNIST_MODEL")] = "models:/kmnist@champion",
+    format: Literal["table", "json", "csv"] = "table",
+    raw: bool = False,
+    out: Annotated[Path | None, Parameter(show_default=False)] = None,
+    explain: Annotated[Path | None, Parameter(show_default=False)] = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say which kana pictures show.
+
+    Parameters
+    ----------
+    pictures
+        PNG, JPEG, WebP, IDX, .npy or .npz files, folders of them, or - for standard input
+    model
+        models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/model, or the path of a saved model or checkpoint
+    format
+        table, json (a line each) or csv
+    raw
+        take the pictures as they are: 28 x 28, light on dark, as in KMNIST
+    out
+        write to this file (.parquet, .csv) instead, for any number of pictures, with a progress bar
+    explain
+        write a picture of what the network saw, and of what spoke for its answer
+    tracking_uri
+        MLflow server or database [default: sqlite:///mlflow.db]
+    """
+    from kmnist.cli.prediction_output import print_rows, write_rows
+    from kmnist.inference.answers import answers
+    from kmnist.inference.sources import count_pictures, find_pictures
+    from kmnist.registry import load_model
+
+    classifier = load_model(model, tracking_uri=tracking_uri)
+    found = find_pictures(pictures, sys.stdin.buffer, raw)
+    if explain is not None:
+        first = list(islice((picture for picture in found if picture.image is not None), MOST_EXPLAINED))
+        _explain(classifier, first, explain)
+        found = chain(first, found)
+    rows = answers(classifier, found)
+    failed = write_rows(rows, out, count_pictures(pictures)) if out else print_rows(rows, format)
+    if failed:
+        raise PictureError(f"{failed:,} of the pictures could not be read; the answers say why")
+
+
+def _explain(classifier: "Classifier", found: "list[Found]", path: Path) -> None:
+    """A figure of the first pictures."""
+    import numpy as np
+
+    from kmnist.figures import explanations
+    from kmnist.inference.explain import occlusion
+
+    seen = [(picture.name, picture.image) for picture in found if picture.image is not None]
+    if not seen:
+        raise PictureError("there is no picture to explain")
+    images = [image for _, image in seen]
+    predictions = classifier.predict(np.stack(images))
+    titles = [
+        f"{Path(name).name}: {kana} {romaji}, {row.max():.1%}"
+        for (name, _), kana, romaji, row in zip(seen, predictions.kana, predictions.romaji, predictions.probabilities)
+    ]
+    path.write_bytes(explanations(images, [occlusion(classifier, image) for image in images], titles))

@@ -1,0 +1,135 @@
+"""From any picture to the form of the training images."""
+
+from contextlib import suppress
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from kmnist.data import Dataset
+from kmnist.errors import PictureError
+from kmnist.inference import pictures
+from kmnist.inference.pictures import read_picture, to_kmnist
+
+Gray = npt.NDArray[np.uint8]
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    content = BytesIO()
+    image.save(content, form, **options)
+    return content.getvalue()
+
+
+@pytest.fixture
+def glyph(drawn: Dataset) -> Gray:
+    """Light on dark, 28 x 28, and as large as the frame."""
+    large = np.asarray(Image.fromarray(drawn.test.pixels[3]).resize((140, 140), Image.Resampling.BICUBIC))
+    return to_kmnist(large)
+
+
+def near(one: Gray, other: Gray) -> float:
+    """Correlation of two pictures."""
+    return float(np.corrcoef(one.reshape(-1), other.reshape(-1))[0, 1])
+
+
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_is_read(mode: str, glyph: Gray) -> None:
+    gray = Image.fromarray(glyph)
+    if mode == "I;16":
+        image = Image.fromarray(glyph.astype(np.uint16) * 257)
+    else:
+        image = gray.convert("RGB").convert(mode) if mode == "CMYK" else gray.convert(mode)
+    form = "JPEG" if mode == "CMYK" else "PNG"
+    read = read_picture(encoded(image, form))
+    assert read.shape == (28, 28)
+    assert read.dtype == np.uint8
+    assert near(read, glyph) > (0.8 if mode in ("1", "CMYK") else 0.999)
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_what_is_transparent_becomes_paper(ink: int, glyph: Gray) -> None:
+    drawing = np.full((28, 28, 4), ink, np.uint8)
+    drawing[..., 3] = glyph
+    assert near(to_kmnist(read_picture(encoded(Image.fromarray(drawing)))), glyph) > 0.97
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_every_format_is_read(form: str, glyph: Gray) -> None:
+    assert near(read_picture(encoded(Image.fromarray(glyph), form)), glyph) > 0.95
+
+
+def test_a_photograph_is_turned_as_its_camera_was_held(glyph: Gray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    turned = Image.fromarray(np.rot90(glyph).copy())
+    assert near(read_picture(encoded(turned, "PNG", exif=exif)), glyph) == pytest.approx(1)
+
+
+def test_a_training_image_stays_as_it_is(drawn: Dataset) -> None:
+    framed = np.stack([to_kmnist(image) for image in drawn.test.pixels[:50]])
+    again = np.stack([to_kmnist(image) for image in framed])
+    assert np.abs(again.astype(int) - framed).mean() < 1
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("size", "top", "left"), [(200, 0, 0), (200, 40, 10), (56, 7, 30), (28, 3, 5)])
+def test_size_place_and_polarity_do_not_matter(dark: bool, size: int, top: int, left: int, glyph: Gray) -> None:
+    large = np.asarray(Image.fromarray(glyph).resize((size, size), Image.Resampling.BICUBIC))
+    picture = np.zeros((size + 60, size + 60), np.uint8)
+    picture[top : top + size, left : left + size] = large
+    picture = (picture * 0.7 + 20).astype(np.uint8)  # faint ink on paper that is not quite black
+    assert near(to_kmnist(255 - picture if dark else picture), glyph) > 0.9
+
+
+def test_one_line_of_ink_is_drawn_thin_not_wide() -> None:
+    picture = np.zeros((100, 100), np.uint8)
+    picture[20:80, 50] = 255
+    framed = to_kmnist(picture)
+    assert framed.shape == (28, 28)
+    assert (framed.sum(axis=0) > 0).sum() <= 2
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_blank_picture_is_told(level: int) -> None:
+    with pytest.raises(PictureError, match="nothing is drawn"):
+        to_kmnist(np.full((50, 50), level, np.uint8))
+
+
+def test_what_is_no_picture_is_told(monkeypatch: pytest.MonkeyPatch, glyph: Gray) -> None:
+    whole = encoded(Image.fromarray(glyph).resize((200, 200)))
+    for content, message in [
+        (b"", "not a picture; PNG, JPEG, WEBP can be read"),
+        (b"GIF89a" + b"\0" * 50, "not a picture"),
+        (b"%PDF-1.4 " + whole, "not a picture"),  # two things at once
+        (whole[: len(whole) // 2], "damaged picture"),
+    ]:
+        with pytest.raises(PictureError, match=message):
+            read_picture(content)
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 39_999)
+    with pytest.raises(PictureError, match=r"200 x 200 pixels: at most 39,999 are read; shrink it"):
+        read_picture(whole)
+
+
+def test_a_small_file_that_claims_to_be_huge_is_not_unpacked() -> None:
+    bomb = encoded(Image.new("1", (20_000, 20_000)))
+    assert len(bomb) < 100_000
+    with pytest.raises(PictureError, match="pixels"):
+        read_picture(bomb)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_damaged_bytes_are_read_or_told(data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP"]))
+    content = bytearray(encoded(Image.fromarray(np.eye(28, dtype=np.uint8) * 200), form))
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(PictureError):  # and nothing else
+        assert read_picture(bytes(content)).ndim == 2
