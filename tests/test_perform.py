@@ -312,5 +312,5 @@ def test_a_confirmation_is_a_whole_run_with_its_test(splits: Splits, runs: Runs,
     perform(study, trial, runs, lambda config: splits, "cpu")
     run = runs.made["0"]
     assert study.trials()[0].user_attrs["test_accuracy"] == next(iter(run.curve("test/accuracy").values()))
-    assert run.tags["kind"] == "confirmation"
+    assert (run.tags["kind"], run.tags["study"], run.tags["confirmation"]) == ("confirmation", "s", "s")
     assert len(run.models) == 1

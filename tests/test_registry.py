@@ -239,9 +239,12 @@ def test_predict_gives_the_runs_accuracy_to_the_last_digit(
 
     some = [str(folder / f"{number:05d}.png") for number in range(3)]
     lines = kmnist_command(
-        "predict", *some, "--model", model, "--raw", "--format", "json", "--explain", "why.png"
+        *("predict", *some, str(folder / "damaged.png"), "--model", model, "--raw"),
+        *("--format", "json", "--explain", "why.png"),
     ).stdout
-    assert [json.loads(line)["class"] for line in lines.splitlines()] == list(answers["class"][:3])
+    rows = [json.loads(line) for line in lines.splitlines()]
+    assert [row.get("class") for row in rows] == [*answers["class"][:3], None]
+    assert "not a picture" in rows[3]["error"]
     with Image.open("why.png") as why:
         assert why.height > 1000
     shown = kmnist_command("predict", *some, str(folder / "damaged.png"), "--model", model)

@@ -55,7 +55,7 @@ def predict(
     classifier = load_model(model, tracking_uri=tracking_uri)
     found = find_pictures(pictures, sys.stdin.buffer, raw)
     if explain is not None:
-        first = list(islice((picture for picture in found if picture.image is not None), MOST_EXPLAINED))
+        first = list(islice(found, MOST_EXPLAINED))
         _explain(classifier, first, explain)
         found = chain(first, found)
     rows = answers(classifier, found)

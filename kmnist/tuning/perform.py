@@ -46,7 +46,9 @@ def perform(
     state, value, reason = TrialState.COMPLETE, None, ""
     confirmed = study.definition.confirms
     kind = "confirmation" if confirmed else "trial"
-    tags = {"study": study.name, "trial": str(trial.number), "kind": kind}
+    tags = {"study": confirmed or study.name, "trial": str(trial.number), "kind": kind}
+    if confirmed:
+        tags["confirmation"] = study.name  # a study that went on has more than one
     run = start_run(f"{confirmed or study.name} {kind} {trial.number}", tags, again="deaths" in trial.user_attrs)
     try:
         with run:
