@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,10 @@ class Images:
 
     def digest(self) -> str:
         """SHA-256, as 64 hex digits, over all pixels and then all labels (as bytes)."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
         digest.update(self.labels.astype(np.uint8).tobytes())
         return digest.hexdigest()

@@ -39,6 +39,7 @@ class Journal:
         self._writer = self._path.open("ab", buffering=0)
         self._reader = self._path.open("rb")
         self._grown = threading.Condition()
+        self._released = False
 
     def append(self, record: Record) -> None:
         """Add a record. It survives this process from here on."""
@@ -59,13 +60,19 @@ class Journal:
     def peek(self, timeout: float, most: int = 1) -> list[tuple[Record, int]]:
         """The oldest unsent records, each with the position after it; empty if there is none within ``timeout`` s."""
         with self._grown:
-            self._grown.wait_for(lambda: self._sent < self._size, timeout)
+            self._grown.wait_for(lambda: self._sent < self._size or self._released, timeout)
             end = self._size
         self._reader.seek(self._sent)
         found: list[tuple[Record, int]] = []
         while len(found) < most and self._reader.tell() < end:
             found.append((json.loads(self._reader.readline()), self._reader.tell()))
         return found
+
+    def release(self) -> None:
+        """Let no reader wait for records any longer."""
+        with self._grown:
+            self._released = True
+            self._grown.notify_all()
 
     def strike(self, position: int) -> None:
         """Everything before ``position`` has arrived."""

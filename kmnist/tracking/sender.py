@@ -35,6 +35,7 @@ class Sender:
         self._run_id = run_id
         self._journal = journal
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._work, name="kmnist-sender", daemon=True)
         self.rejected = 0
         self.last_error: str | None = None
@@ -45,6 +46,7 @@ class Sender:
 
     def drain(self, patience_seconds: float) -> bool:
         """Wait until all has arrived (true), or nothing has for ``patience_seconds`` (false)."""
+        self._hurry.set()  # no more will follow that could travel together
         while self._journal.pending_bytes:
             if not self._thread.is_alive() or not self._journal.wait_for_progress(patience_seconds):
                 return False
@@ -53,6 +55,7 @@ class Sender:
     def stop(self) -> None:
         """End the thread after the call it is in."""
         self._stop.set()
+        self._journal.release()
         self._thread.join(timeout=1)
 
     def _work(self) -> None:
@@ -66,7 +69,7 @@ class Sender:
             if not (first := self._journal.peek(timeout=0.2)):
                 continue
             if first[0][0]["op"] in BATCHED:
-                self._stop.wait(LINGER_SECONDS)  # what belongs to the same epoch follows at once
+                self._hurry.wait(LINGER_SECONDS)  # what belongs to the same epoch follows at once
                 found = self._journal.peek(timeout=0, most=MOST_RECORDS)
                 first = list(takewhile(lambda item: item[0]["op"] in BATCHED, found))
             try:
