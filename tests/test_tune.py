@@ -20,6 +20,7 @@ from kmnist.config import TrainConfig
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import TrackedStudy, load_study
 from tests.commands import Command, environment
+from tests.postgres import Postgres
 
 SMALL = ["--dataset", "sample", "--precision", "fp32", "--sampler", "random"]
 PARENT = "mlflow.parentRunId"
@@ -182,12 +183,9 @@ def test_an_interrupted_study_says_how_to_go_on_and_leaves_no_run_running(store:
 
 
 @pytest.mark.slow
-def test_a_budget_of_epochs_over_two_commands_on_postgresql(
-    store: str, tmp_path: Path, postgres: object, study_address: str, request: pytest.FixtureRequest
-) -> None:
+def test_a_budget_of_epochs_over_two_commands_on_postgresql(store: str, tmp_path: Path, postgres: Postgres) -> None:
     """Two commands work on one study; one of them leads."""
-    if study_address.startswith("/"):
-        pytest.skip("the file is for one machine")
+    study_address = postgres.create_database("shared")
     options = ["--study", "shared", "--storage", study_address, "--hidden", "16", "--epochs", "4", "--pruner", "none"]
     budget = ["--trials", "50", "--max-epochs-total", "18", "--confirm-seeds", "0"]
     commands = [tune(store, tmp_path, *options, *budget, "--work-dir", name) for name in ("a", "b")]
