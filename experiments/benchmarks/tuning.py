@@ -1,6 +1,6 @@
 """What a study costs, and what its parts bring. Every figure of a study in the README is from here.
 
-python -m experiments.benchmarks.tuning workers --rounds 3
+python -m experiments.benchmarks.tuning workers --rounds 2 --trials 16 --epochs 10
 python -m experiments.benchmarks.tuning pruning
 python -m experiments.benchmarks.tuning overhead --study plain
 python -m experiments.benchmarks.tuning storage --storage postgresql://user@host/empty_database
