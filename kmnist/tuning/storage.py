@@ -134,7 +134,7 @@ class PostgresStorage:
             for engine in (self._locks, database.engine):
                 weakref.finalize(self, engine.dispose)  # Optuna itself would leave its connections open
         except ImportError as error:
-            raise StudyError("PostgreSQL needs another package: pip install 'kmnist[postgres]'") from error
+            raise StudyError("PostgreSQL needs another package: pip install 'psycopg[binary]'") from error
         except (SQLAlchemyError, ArgumentError, RuntimeError) as error:
             reason = (str(root_cause(error)).strip() or type(error).__name__).splitlines()[0]
             raise StudyError(f"storage {shown} does not answer: {reason}. Start it, or name another") from error
