@@ -64,5 +64,10 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
+def root_reason(error: BaseException) -> str:
+    """The innermost reason in one line; the name of its kind where it says nothing."""
+    return (str(root_cause(error)).strip() or type(error).__name__).splitlines()[0]
+
+
 class Terminated(KeyboardInterrupt):
     """The process was asked to end (SIGTERM)."""

@@ -44,6 +44,11 @@ def to_text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
+def as_flags(settings: Mapping[str, str]) -> str:
+    """Settings as a person types them: ``--learning-rate 0.001``."""
+    return " ".join(f"--{name.replace('_', '-')} {text}" for name, text in settings.items())
+
+
 def unknown_name(kind: str, name: str, known: list[str]) -> str:
     """A line about a name that does not exist, with the nearest one that does."""
     near = get_close_matches(name, known, n=1)

@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from kmnist.checkpoint import Checkpoint
+from kmnist.cli.printer import Printer
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.experiment import Result
@@ -20,16 +18,8 @@ if TYPE_CHECKING:
 LINES = 10  # printed for a whole training where there is no terminal to draw a bar on
 
 
-class Screen:
-    """Writes to standard output; a quiet one writes results only."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._console = Console(highlight=False, soft_wrap=True)
-
-    def say(self, line: str) -> None:
-        """One line, quiet or not."""
-        self._console.print(line, markup=False)
+class Screen(Printer):
+    """What is said of one training."""
 
     def data(self, data: Dataset) -> None:
         """What is trained on; on the stand-in, loudly."""
@@ -49,19 +39,9 @@ class Screen:
         if self._quiet or not self._console.is_terminal:
             yield self._ignore if self._quiet else self._line_for(config.epochs)
             return
-        bar = Progress(
-            TextColumn("epoch"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-        )
         done = len(checkpoint.epochs) if checkpoint else 0
-        with bar:
-            task = bar.add_task("", total=config.epochs, completed=done, numbers="")
+        with self._bar() as bar:
+            task = bar.add_task("epoch", total=config.epochs, completed=done, numbers="")
 
             def show(epoch: Epoch, best: Epoch) -> None:
                 numbers = f"valid {epoch.valid.accuracy:.2%} loss {epoch.valid.loss:.3f}"

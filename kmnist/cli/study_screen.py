@@ -5,25 +5,18 @@ from contextlib import contextmanager
 
 import pandas as pd
 from optuna.trial import FrozenTrial
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from kmnist.cli.printer import Printer
+from kmnist.settings import as_flags
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.table import best_trial, chosen_of
 
 Show = Callable[[Sequence[FrozenTrial]], None]
 
 
-class StudyScreen:
+class StudyScreen(Printer):
     """One bar for a study; without a terminal, a line for each trial that has ended; quiet, results only."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._console = Console(highlight=False, soft_wrap=True)
-
-    def say(self, line: str) -> None:
-        """One line, quiet or not."""
-        self._console.print(line, markup=False)
 
     def study(self, study: TrackedStudy, run_id: str) -> None:
         """What is about to be worked on."""
@@ -37,7 +30,7 @@ class StudyScreen:
         if self._quiet:
             yield lambda trials: None
         elif self._console.is_terminal:
-            with _bar(self._console) as bar:
+            with self._bar() as bar:
                 yield self._on_bar(study, bar)
         else:
             yield self._as_lines(study)
@@ -54,7 +47,7 @@ class StudyScreen:
             self.say("no trial is complete: there is no best one; look at their runs for the reasons")
             return
         config = study.definition.config(chosen_of(best))
-        flags = " ".join(f"--{name.replace('_', '-')} {text}" for name, text in config.changed().items())
+        flags = as_flags(config.changed())
         self.say(f"best: trial {best.number}, {study.definition.method.metric} {best.value:.4f}: kmnist train {flags}")
 
     def confirmed(self, table: pd.DataFrame, offered: str | None) -> None:
@@ -103,19 +96,6 @@ class StudyScreen:
                     self.say(f"trial {trial.number}: {end}{so_far}")
 
         return show
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=None),
-        TextColumn("{task.fields[numbers]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _count(trials: Sequence[FrozenTrial], state: str) -> int:

@@ -2,6 +2,7 @@
 
 from kmnist.config import TrainConfig
 from kmnist.metrics import Metrics
+from kmnist.settings import as_flags
 from kmnist.training import Epoch
 
 SAMPLE_WARNING = (
@@ -34,7 +35,6 @@ def note(
         for name, epoch, on_test in rows
     )
     settings = {**config.changed(), "dataset": dataset}
-    flags = " ".join(f"--{name.replace('_', '-')} {text}" for name, text in settings.items())
     return f"""{SAMPLE_WARNING if dataset == "sample" else ""}{HEADER}
 {table}
 
@@ -46,5 +46,5 @@ shape (N, 28, 28) and gives log-probabilities (N, 10).
 
 **Repeat it** at the commit in the tag `git.commit`; training images SHA-256 `{train_digest[:16]}…`:
 
-    kmnist train {flags}
+    kmnist train {as_flags(settings)}
 """

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
-from kmnist.errors import CheckpointError, ModelError, root_cause
+from kmnist.errors import CheckpointError, ModelError, root_reason
 from kmnist.inference import Classifier
 from kmnist.models import build
 
@@ -63,8 +63,7 @@ def _unpickled(uri: str, tracking_uri: str | None) -> torch.nn.Module:
             mlflow.set_tracking_uri(tracking_uri)
         model: torch.nn.Module = mlflow.pytorch.load_model(uri)
     except Exception as error:  # of MLflow, torch, requests, SQLAlchemy, by what is wrong
-        reason = (str(root_cause(error)).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"model {uri} cannot be loaded: {reason}") from error
+        raise ModelError(f"model {uri} cannot be loaded: {root_reason(error)}") from error
     finally:
         if before is None:
             del os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"]
@@ -94,7 +93,7 @@ def _see_that_it_exists(client: MlflowClient, name: str, alias: str | None, vers
             client.get_model_version(name, version)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise ModelError(f"the registry cannot be read: {str(root_cause(error)).splitlines()[0]}") from error
+            raise ModelError(f"the registry cannot be read: {root_reason(error)}") from error
         names = ", ".join(found.name for found in client.search_registered_models()) or "none; kmnist register RUN_ID"
         numbers = ", ".join(str(found.version) for found in client.search_model_versions(f"name = '{name}'"))
         what = f"model {name!r} has no version {version}; there are: {numbers}" if numbers else None

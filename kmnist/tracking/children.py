@@ -53,10 +53,7 @@ def parent_run(client: MlflowClient, experiment_name: str, run_name: str, tags: 
             found = client.search_runs([experiment.experiment_id], _having(tags), max_results=1)
             if found:
                 return found[0]
-        run = create_run(client, experiment_name, run_name)
-        for tag, text in tags.items():
-            client.set_tag(run.info.run_id, tag, text)
-        return run
+        return create_run(client, experiment_name, run_name, tags)
     except MlflowException as error:
         raise TrackingError(f"no run can be made in {experiment_name!r}: {reason_of(error)}") from error
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Mapping
 
 import mlflow
 from mlflow import MlflowClient
@@ -54,18 +55,21 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
     return client
 
 
-def create_run(client: MlflowClient, experiment_name: str, run_name: str) -> Run:
-    """A new RUNNING run, or the one that ``mlflow run`` made for us (``MLFLOW_RUN_ID``), with its name.
+def create_run(client: MlflowClient, experiment_name: str, run_name: str, tags: Mapping[str, str] | None = None) -> Run:
+    """A new RUNNING run, or the one that ``mlflow run`` made for us (``MLFLOW_RUN_ID``), with its name and ``tags``.
 
     Raises:
         TrackingError: the experiment is deleted, or the run cannot be made.
     """
     try:
         if run_id := os.environ.get("MLFLOW_RUN_ID"):
-            client.set_tag(run_id, MLFLOW_RUN_NAME, run_name)
+            for tag, text in {MLFLOW_RUN_NAME: run_name, **(tags or {})}.items():
+                client.set_tag(run_id, tag, text)
             return client.get_run(run_id)
         now = time.time_ns() // 1_000_000
-        return client.create_run(_experiment_id(client, experiment_name), now, resolve_tags(), run_name)
+        return client.create_run(
+            _experiment_id(client, experiment_name), now, {**resolve_tags(), **(tags or {})}, run_name
+        )
     except MlflowException as error:
         raise TrackingError(f"no run can be made in {experiment_name!r}: {reason_of(error)}. {WAY_OUT}") from error
 

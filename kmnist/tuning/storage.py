@@ -22,7 +22,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from kmnist.addresses import without_password
-from kmnist.errors import StudyError, root_cause
+from kmnist.errors import StudyError, root_reason
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # we say ourselves what happens to a trial
 #: What Optuna raises when a database does not answer.
@@ -136,8 +136,9 @@ class PostgresStorage:
         except ImportError as error:
             raise StudyError("PostgreSQL needs another package: pip install 'psycopg[binary]'") from error
         except (SQLAlchemyError, ArgumentError, RuntimeError) as error:
-            reason = (str(root_cause(error)).strip() or type(error).__name__).splitlines()[0]
-            raise StudyError(f"storage {shown} does not answer: {reason}. Start it, or name another") from error
+            raise StudyError(
+                f"storage {shown} does not answer: {root_reason(error)}. Start it, or name another"
+            ) from error
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

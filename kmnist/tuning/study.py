@@ -87,18 +87,18 @@ class TrackedStudy:
         with self.lock():
             trials = self.trials()
             attrs = self.optuna.user_attrs
+            budget = Budget.model_validate_json(attrs["budget"])
             running = [trial for trial in trials if trial.state == TrialState.RUNNING]
             for trial in running:
                 if not (held := trial.user_attrs.get("session")) or watch.is_dead(held, attrs):
                     deaths = trial.user_attrs.get("deaths", 0) + bool(held)  # one that was given up did not die
                     self._mark(trial._trial_id, session=session, worker=worker, deaths=deaths)
-                    self._aim_sampler(trial.number)
+                    self._aim_sampler(trial.number, budget)
                     return Trial(self.optuna, trial._trial_id)
-            budget = Budget.model_validate_json(attrs["budget"])
             over = attrs["out_of_time"] or len(trials) >= budget.trials or _no_epoch_left(trials, budget)
             if over:
                 return Nothing.YET if running else Nothing.LEFT
-            self._aim_sampler(len(trials))
+            self._aim_sampler(len(trials), budget)
             new = self.optuna.ask()
             self._mark(new._trial_id, session=session, worker=worker, epochs_begun=1)
             return new
@@ -147,8 +147,8 @@ class TrackedStudy:
                 self.optuna.set_user_attr("leader", session)
             return True
 
-    def _aim_sampler(self, number: int) -> None:
-        self.optuna.sampler = build_sampler(self.definition, self.budget.trials, number)
+    def _aim_sampler(self, number: int, budget: Budget) -> None:
+        self.optuna.sampler = build_sampler(self.definition, budget.trials, number)
 
     def _mark(self, trial_id: int, **attrs: str | int) -> None:
         for name, value in attrs.items():
@@ -190,7 +190,14 @@ def find_study(storage: StudyStorage, name: str) -> TrackedStudy | None:
     Raises:
         StudyError: it is not one of ours.
     """
-    return load_study(storage, name) if name in optuna.get_all_study_names(storage.optuna) else None
+    if name not in optuna.get_all_study_names(storage.optuna):
+        return None
+    study = optuna.load_study(study_name=name, storage=storage.optuna)
+    if "definition" not in study.user_attrs:
+        raise StudyError(f"study {name!r} in {storage.shown} was not made by `kmnist tune`; choose another name")
+    definition = Definition.from_json(study.user_attrs["definition"])
+    study.pruner = build_pruner(definition)
+    return TrackedStudy(study, storage, definition, study.user_attrs["data"])
 
 
 def all_studies(storage: StudyStorage) -> list[TrackedStudy]:
@@ -206,16 +213,10 @@ def load_study(storage: StudyStorage, name: str) -> TrackedStudy:
     Raises:
         StudyError: it does not, or is not one of ours.
     """
-    names = optuna.get_all_study_names(storage.optuna)
-    if name not in names:
-        there = ", ".join(sorted(names)) or "none"
-        raise StudyError(f"there is no study {name!r} in {storage.shown}; there are: {there}")
-    study = optuna.load_study(study_name=name, storage=storage.optuna)
-    if "definition" not in study.user_attrs:
-        raise StudyError(f"study {name!r} in {storage.shown} was not made by `kmnist tune`; choose another name")
-    definition = Definition.from_json(study.user_attrs["definition"])
-    study.pruner = build_pruner(definition)
-    return TrackedStudy(study, storage, definition, study.user_attrs["data"])
+    if study := find_study(storage, name):
+        return study
+    there = ", ".join(sorted(optuna.get_all_study_names(storage.optuna))) or "none"
+    raise StudyError(f"there is no study {name!r} in {storage.shown}; there are: {there}")
 
 
 def same_or_error(study: TrackedStudy, definition: Definition, data: dict[str, str]) -> None:
