@@ -17,6 +17,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        try:
+            if requests.get(url, timeout=2).ok:
+                return
+        except requests.RequestException:
+            pass
+        assert process.poll() is None, log.read_text()[-3000:]
+        time.sleep(0.1)
+    raise TimeoutError(log.read_text()[-3000:])
+
+
 class MlflowServer:
     """An ``mlflow server`` that can be killed and started again over the same folder."""
 
@@ -36,15 +48,7 @@ class MlflowServer:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, cwd=self.folder, start_new_session=True
             )
-        for _ in range(600):
-            try:
-                if requests.get(f"{self.url}/health", timeout=2).ok:
-                    return
-            except requests.RequestException:
-                pass
-            assert self._process.poll() is None, (self.folder / "server.log").read_text()[-3000:]
-            time.sleep(0.1)
-        raise TimeoutError((self.folder / "server.log").read_text()[-3000:])
+        wait_until_it_answers(f"{self.url}/health", self._process, self.folder / "server.log")
 
     def kill(self) -> None:
         if self._process is not None:

@@ -121,8 +121,10 @@ def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: S
     pixels = splits.test.pixels[:7].astype(np.float32)
     expected = predict(network, torch.from_numpy(pixels)).numpy()
     pyfunc = mlflow.pyfunc.load_model(model.model_uri)
-    assert np.allclose(pyfunc.predict(pixels), expected, atol=1e-6)
-    assert np.array_equal(pyfunc.predict(pixels), pyfunc.predict(pixels))  # dropout is off
+    answers = pyfunc.predict(pixels)
+    assert answers["class"].tolist() == expected.argmax(axis=1).tolist()
+    assert np.allclose(answers["probability"], np.exp(expected).max(axis=1), atol=1e-6)
+    assert answers.equals(pyfunc.predict(pixels))  # dropout is off
     assert pyfunc.metadata.run_id == run.id
     native = mlflow.pytorch.load_model(model.model_uri)
     assert np.allclose(native(torch.from_numpy(pixels)).detach().numpy(), expected, atol=1e-6)

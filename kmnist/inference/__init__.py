@@ -4,7 +4,7 @@
 ``classifier`` predicts, ``explain`` shows what spoke for an answer.
 """
 
-from kmnist.inference.classifier import Classifier, Predictions
-from kmnist.inference.pictures import read_picture, to_kmnist
+from .classifier import Classifier, Predictions
+from .pictures import read_picture, to_kmnist
 
 __all__ = ["Classifier", "Predictions", "read_picture", "to_kmnist"]

@@ -8,9 +8,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kmnist.errors import PictureError
-from kmnist.kana import CLASSES, KANA, ROMAJI
+from ..errors import PictureError
+from ..kana import CLASSES, KANA, ROMAJI
 
+Row = dict[str, str | int | float]
+#: What a row holds: the answer, and the two candidates after it.
+FIELDS: dict[str, type] = {
+    "kana": str,
+    "romaji": str,
+    "class": int,
+    "probability": float,
+    "second": str,
+    "second_probability": float,
+    "third": str,
+    "third_probability": float,
+}
 BATCH = 2_048  # as in training's evaluation, so that the numbers are the same to the last bit
 
 
@@ -42,6 +54,13 @@ class Predictions:
     def candidates(self, count: int = 3) -> npt.NDArray[np.int64]:
         """The most probable classes of each picture, best first, (N, count)."""
         return np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
+
+    def rows(self) -> list[Row]:
+        """A row of FIELDS for each picture."""
+        return [
+            dict(zip(FIELDS, (KANA[a], ROMAJI[a], a, row[a], KANA[b], row[b], KANA[c], row[c])))
+            for (a, b, c), row in zip(self.candidates().tolist(), self.probabilities.tolist())
+        ]
 
     def __len__(self) -> int:
         return len(self.probabilities)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from kmnist.errors import PictureError
+from ..errors import PictureError
 
 Gray = npt.NDArray[np.uint8]
 SIDE = 28

@@ -1,32 +1,43 @@
 """A network as an MLflow model: saved without pickle, taking raw pixels, published once."""
 
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import mlflow.pyfunc
 import mlflow.pytorch
 import numpy as np
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.models import Model, ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from torch import nn
 
-from kmnist.kana import CLASSES
+from kmnist.inference.classifier import FIELDS
 
 NAME = "model"
+#: What ``kmnist.serving`` consists of; each model carries a copy, as the package ``kmnist_model``.
+SERVING = ("errors.py", "kana.py", "inference/__init__.py", "inference/classifier.py", "inference/pictures.py",
+           "serving.py")  # fmt: skip
+TYPES = {str: DataType.string, int: DataType.long, float: DataType.double}
 
 
 def save_model(model: nn.Module, folder: Path) -> None:
     """Save ``model`` as an MLflow model in the ``pt2`` format (torch.export: a graph and its weights, no pickle).
 
-    Whoever loads it needs nothing of this package: raw pixels 0..255, float32 (N, 28, 28) -> log-probabilities (N, 10).
+    Whoever loads it needs nothing of this package. As ``mlflow.pytorch`` it is the network: raw pixels 0..255, float32
+    (N, 28, 28) -> log-probabilities (N, 10). As ``mlflow.pyfunc``, and served, it answers with kana: see
+    ``kmnist.serving``, of which it carries a copy.
+
     The model is moved to the CPU and set to evaluation, or dropout and the device would be fixed in the file.
     """
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 28, 28))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, CLASSES))]),
+        outputs=Schema([ColSpec(TYPES[kind], name) for name, kind in FIELDS.items()]),
     )
+    # So MLflow leaves it to kmnist.serving to check what comes in: it could not take pictures as text beside pixels.
+    signature._is_signature_from_type_hint = True
     mlflow.pytorch.save_model(
         model.cpu().eval(),
         folder,
@@ -36,10 +47,24 @@ def save_model(model: nn.Module, folder: Path) -> None:
         pip_requirements=[
             f"mlflow=={version('mlflow')}",
             f"torch=={torch.__version__.partition('+')[0]}",
-            f"numpy=={version('numpy')}",
+            *(f"{name}=={version(name)}" for name in ("numpy", "pandas", "pillow")),
         ],
         serialization_format="pt2",
     )
+    _carry_serving(folder)
+
+
+def _carry_serving(folder: Path) -> None:
+    package = folder / "code" / "kmnist_model"
+    for name in SERVING:
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(__file__).parents[1] / name, package / name)
+    (package / "__init__.py").write_text('"""What serves this model: see serving.py."""\n')
+    model = Model.load(folder)
+    mlflow.pyfunc.add_to_model(
+        model, "kmnist_model.serving", code="code", conda_env="conda.yaml", python_env="python_env.yaml"
+    )
+    model.save(folder / "MLmodel")
 
 
 def publish_model(

@@ -1,0 +1,86 @@
+"""What a model answers over HTTP (``mlflow models serve``) and through ``mlflow.pyfunc.load_model``.
+
+A copy of this file, and of those that it imports, lies in every model: whoever serves one needs nothing of this
+package. There they are a package named ``kmnist_model``, so that it never stands in the way of this one; hence the
+relative imports, here and in the files that it imports.
+"""
+
+import base64
+import binascii
+from typing import Any
+
+import mlflow.pytorch
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+from .errors import PictureError
+from .inference import Classifier, read_picture, to_kmnist
+from .inference.classifier import FIELDS
+
+EXPECTED = (
+    'expected {"inputs": ...} with pixel values from 0 to 255, light ink on dark, as nested lists of shape '
+    "(N, 28, 28), or with a list of pictures of any size (PNG, JPEG, WebP) as base64 text"
+)
+
+
+class Served:
+    """The function behind a server: pictures in, rows with kana out."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+
+    def predict(self, model_input: Any) -> pd.DataFrame:
+        """A row for each picture, as ``kmnist predict`` gives them.
+
+        Args:
+            model_input: pixels (N, 28, 28) as an array or as nested lists; or a list of pictures as base64 text.
+
+        Raises:
+            MlflowException: it is something else; a server answers 400.
+        """
+        try:
+            encoded = isinstance(model_input, list) and any(isinstance(item, str) for item in model_input)
+            images = _decoded(model_input) if encoded else model_input
+            return pd.DataFrame(self._classifier.predict(images).rows(), columns=[*FIELDS])
+        except PictureError as error:
+            raise BadRequest(f"{error}; {EXPECTED}") from None
+
+
+class BadRequest(MlflowException):
+    """Keeps its message: MLflow's server would put the whole request before it, however long."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+        super().__init__(message, INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """What is wrong, and what was expected."""
+        return self._message
+
+    @message.setter
+    def message(self, longer: str) -> None:
+        pass
+
+
+def _load_pyfunc(path: str) -> Served:
+    """What MLflow calls with the path of the model's folder."""
+    return Served(Classifier(mlflow.pytorch.load_model(path), path))
+
+
+def _decoded(pictures: list[Any]) -> npt.NDArray[np.uint8]:
+    images = []
+    for place, picture in enumerate(pictures):
+        try:
+            if not isinstance(picture, str):
+                raise PictureError(f"a {type(picture).__name__} among texts")
+            content = base64.b64decode(picture.rpartition("base64,")[2], validate=True)  # a browser's data: URL, too
+            images.append(to_kmnist(read_picture(content)))
+        except (binascii.Error, ValueError):
+            raise PictureError(f"picture {place}: not base64") from None
+        except PictureError as error:
+            raise PictureError(f"picture {place}: {error}") from None
+    return np.stack(images)
