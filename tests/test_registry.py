@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,18 @@ def test_a_pickled_model_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_model(str(tmp_path / "m"))
+
+
+def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evil.py").write_text("raise SystemExit('it ran')\n")
+    example = np.zeros((2, 28, 28), np.float32)
+    mlflow.pytorch.save_model(
+        torch.nn.Flatten(), tmp_path / "m", code_paths=[str(tmp_path / "evil.py")],
+        serialization_format="pt2", input_example=example, pip_requirements=[],
+    )  # fmt: skip
+    with pytest.raises(ModelError, match="brings code of its own, which would run here"):
+        load_model(str(tmp_path / "m"))
+    assert not any(str(tmp_path) in place for place in sys.path)
 
 
 def test_the_commands(place: Place, kmnist_command: Command, kmnist: Dataset, tmp_path: Path) -> None:

@@ -122,9 +122,9 @@ def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: S
     expected = predict(network, torch.from_numpy(pixels)).numpy()
     pyfunc = mlflow.pyfunc.load_model(model.model_uri)
     answers = pyfunc.predict(pixels)
-    assert answers["class"].tolist() == expected.argmax(axis=1).tolist()
-    assert np.allclose(answers["probability"], np.exp(expected).max(axis=1), atol=1e-6)
-    assert answers.equals(pyfunc.predict(pixels))  # dropout is off
+    assert [row["class"] for row in answers] == expected.argmax(axis=1).tolist()
+    assert np.allclose([row["probability"] for row in answers], np.exp(expected).max(axis=1), atol=1e-6)
+    assert answers == pyfunc.predict(pixels)  # dropout is off
     assert pyfunc.metadata.run_id == run.id
     native = mlflow.pytorch.load_model(model.model_uri)
     assert np.allclose(native(torch.from_numpy(pixels)).detach().numpy(), expected, atol=1e-6)

@@ -4,11 +4,12 @@ import os
 import re
 from pathlib import Path
 
-import mlflow
+import mlflow.artifacts
 import mlflow.pytorch
 import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
 from kmnist.errors import CheckpointError, ModelError, root_reason
@@ -21,7 +22,7 @@ REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<ver
 def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
     """Load a model, for pictures in the form of the training images.
 
-    Nothing is unpickled, whatever the model's files say.
+    Nothing is unpickled, and no code of the model's own is run, whatever its files say.
 
     Example:
         >>> model = load_model("models:/kmnist@champion")  # doctest: +SKIP
@@ -61,7 +62,12 @@ def _unpickled(uri: str, tracking_uri: str | None) -> torch.nn.Module:
     try:
         if tracking_uri:
             mlflow.set_tracking_uri(tracking_uri)
-        model: torch.nn.Module = mlflow.pytorch.load_model(uri)
+        folder = mlflow.artifacts.download_artifacts(uri)
+        if Model.load(folder).flavors.get(mlflow.pytorch.FLAVOR_NAME, {}).get("code"):
+            raise ModelError(f"model {uri} is not loaded: it brings code of its own, which would run here")
+        model: torch.nn.Module = mlflow.pytorch.load_model(folder)
+    except ModelError:
+        raise
     except Exception as error:  # of MLflow, torch, requests, SQLAlchemy, by what is wrong
         raise ModelError(f"model {uri} cannot be loaded: {root_reason(error)}") from error
     finally:

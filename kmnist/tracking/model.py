@@ -47,7 +47,7 @@ def save_model(model: nn.Module, folder: Path) -> None:
         pip_requirements=[
             f"mlflow=={version('mlflow')}",
             f"torch=={torch.__version__.partition('+')[0]}",
-            *(f"{name}=={version(name)}" for name in ("numpy", "pandas", "pillow")),
+            *(f"{name}=={version(name)}" for name in ("numpy", "pillow")),
         ],
         serialization_format="pt2",
     )
