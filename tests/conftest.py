@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,18 @@ def study_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "studies.log")
     server: Postgres = request.getfixturevalue("postgres")
     return server.create_database(f"studies_{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs root, and leave to mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmnist.tracking.journal import JOURNAL, Journal, Record
+from kmnist.tracking.journal import JOURNAL, Journal, Record, unsent_bytes
 
 records = st.lists(st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False) | st.integers()), max_size=6)
 
@@ -87,6 +88,35 @@ def test_a_waiting_reader_wakes_up(tmp_path: Path) -> None:
         threading.Timer(0.05, journal.append, [{"op": "late"}]).start()
         [(record, _)] = journal.peek(timeout=10)
     assert record == {"op": "late"}
+
+
+def test_a_line_that_the_disk_has_spoilt_is_a_record_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL).write_bytes(b'{"op": "a"}\n\x00\x00\xff\n[1]\n{"op": "b"}\n')
+    with opened(tmp_path) as journal:
+        assert [record["op"] for record in drain(journal)] == ["a", "damaged", "damaged", "b"]
+
+
+def test_without_the_position_all_is_sent_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        journal.append({"op": "a"})
+        journal.append({"op": "b"})
+        journal.strike(journal.peek(timeout=0)[0][1])
+        assert unsent_bytes(tmp_path) == journal.pending_bytes == len('{"op": "b"}\n')
+    (tmp_path / "sent").write_text("")  # as a machine leaves it that loses its power
+    with opened(tmp_path) as reopened:
+        assert [record["op"] for record in drain(reopened)] == ["a", "b"]
+    assert unsent_bytes(tmp_path) == 0
+
+
+def test_a_record_that_does_not_fit_on_the_disk_leaves_no_half(small_disk: Path) -> None:
+    with opened(small_disk) as journal:
+        journal.append({"op": "a"})
+        (small_disk / "filler").write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 4096))
+        with pytest.raises(OSError, match="No space left"):
+            journal.append({"op": "x" * 10_000})
+        (small_disk / "filler").unlink()
+        journal.append({"op": "b"})
+        assert [record["op"] for record in drain(journal)] == ["a", "b"]
 
 
 def test_rejected_records_are_kept_with_their_reason(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ LINES = 10  # printed for a whole training where there is no terminal to draw a 
 class Screen(Printer):
     """What is said of one training."""
 
+    _in_trouble = False
+
     def data(self, data: Dataset) -> None:
         """What is trained on; on the stand-in, loudly."""
         if data.name == "sample":
@@ -50,6 +52,17 @@ class Screen(Printer):
                 bar.update(task, completed=epoch.number, numbers="drawing and saving" if last else numbers)
 
             yield show
+
+    def tracking(self, run: "MlflowRun") -> None:
+        """The tracking server, when it goes away and when it is back."""
+        if bool(run.trouble) != self._in_trouble:
+            self._in_trouble = bool(run.trouble)
+            if run.trouble:
+                self.say(
+                    f"the tracking server takes nothing ({run.trouble}); it waits in {run.folder}, training goes on"
+                )
+            else:
+                self.say("the tracking server is back")
 
     def interrupted(self, run: "MlflowRun") -> None:
         """How to go on."""

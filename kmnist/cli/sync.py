@@ -5,22 +5,30 @@ from pathlib import Path
 from kmnist.cli.options import TrackingUri, WorkDir
 
 
-def sync(*, work_dir: WorkDir = Path("runs"), tracking_uri: TrackingUri = None) -> None:
-    """Send what the tracking server has not taken yet.
+def sync(*, show: bool = False, work_dir: WorkDir = Path("runs"), tracking_uri: TrackingUri = None) -> None:
+    """Show what the tracking server has not taken yet, and send it.
 
     Parameters
     ----------
+    show
+        show it only
     work_dir
         folder that the runs were given
     tracking_uri
         MLflow server or database that the runs belong to [default: sqlite:///mlflow.db]
     """
     from kmnist.cli.progress import Screen
-    from kmnist.tracking import connect, send_pending
+    from kmnist.tracking import connect, list_pending, send_pending
 
     screen = Screen(quiet=False)
-    outcomes = dict(send_pending(connect(tracking_uri), work_dir))
-    for run_id, outcome in outcomes.items():
-        screen.say(f"{run_id}: {outcome}")
-    if not outcomes:
+    waiting = list_pending(work_dir)
+    for run in waiting:
+        refused = f", {run.rejected} records were refused (rejected.jsonl there)" if run.rejected else ""
+        screen.say(
+            f"{run.run_id}: {run.unsent_bytes:,} bytes wait, last written to {run.since:%Y-%m-%d %H:%M}{refused}"
+        )
+    if not waiting:
         screen.say(f"nothing is waiting in {work_dir}")
+    elif not show:
+        for run_id, outcome in send_pending(connect(tracking_uri), work_dir):
+            screen.say(f"{run_id}: {outcome}")

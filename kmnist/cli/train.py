@@ -63,7 +63,7 @@ def train(
     from kmnist.experiment import prepare
     from kmnist.experiment import train as train_experiment
     from kmnist.tracking import MlflowRun, check_params, connect, create_run, reopen_run, run_url
-    from kmnist.training import resolve_device
+    from kmnist.training import Epoch, resolve_device
 
     screen = Screen(quiet)
     see_that_it_can_be_written(work_dir)
@@ -83,9 +83,14 @@ def train(
     screen.run(entity.info.run_id)
     try:
         with run, screen.epochs(config, checkpoint) as show:
+
+            def on_epoch(epoch: Epoch, best: Epoch) -> None:
+                show(epoch, best)
+                screen.tracking(run)
+
             run.log_environment()
             result = train_experiment(
-                config, splits, run, run.folder, device=chosen_device, resume=checkpoint, on_epoch=show
+                config, splits, run, run.folder, device=chosen_device, resume=checkpoint, on_epoch=on_epoch
             )
     except KeyboardInterrupt:
         screen.interrupted(run)

@@ -1,12 +1,14 @@
 """MLflow: the one room that knows it.
 
 ``connect`` finds the server and the run, ``run`` is what a training writes to, ``journal`` keeps every record on disk
-until ``sender`` has carried it over, ``model`` saves and publishes networks, ``pending`` sends what an outage left.
+until ``sender`` has carried it over, ``model`` saves and publishes networks, ``pending`` sends what an outage left,
+``heartbeat`` tells that a run lives, ``reap`` ends those that do not.
 """
 
 from kmnist.tracking.children import ChildRuns, parent_run, point_to, wait_out
 from kmnist.tracking.connect import check_params, connect, create_run, reopen_run, run_page, run_url
-from kmnist.tracking.pending import send_pending
+from kmnist.tracking.pending import list_pending, send_pending
+from kmnist.tracking.reap import find_silent, reap
 from kmnist.tracking.run import MlflowRun
 
 __all__ = [
@@ -15,8 +17,11 @@ __all__ = [
     "check_params",
     "connect",
     "create_run",
+    "find_silent",
+    "list_pending",
     "parent_run",
     "point_to",
+    "reap",
     "reopen_run",
     "run_page",
     "run_url",

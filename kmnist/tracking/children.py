@@ -16,6 +16,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from kmnist.errors import TrackingError
 from kmnist.tracking.connect import create_run, reason_of, run_page
+from kmnist.tracking.heartbeat import heartbeat
 from kmnist.tracking.run import MlflowRun
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ class ChildRuns:
             if found := self._client.search_runs([experiment_id], _having(all_tags), order_by=newest, max_results=1):
                 return found[0]
         now = time.time_ns() // 1_000_000
-        return self._client.create_run(experiment_id, now, {**resolve_tags(), **all_tags}, name)
+        return self._client.create_run(experiment_id, now, {**resolve_tags(), **heartbeat(), **all_tags}, name)
 
     def _folder(self, entity: Run) -> Path:
         return self._work_dir / str(entity.info.run_id)

@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from kmnist.addresses import without_password
 from kmnist.config import TrainConfig
 from kmnist.errors import SettingError, TrackingError, root_cause
+from kmnist.tracking.heartbeat import heartbeat
 
 # It announces each table that it makes.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -68,7 +69,7 @@ def create_run(client: MlflowClient, experiment_name: str, run_name: str, tags: 
             return client.get_run(run_id)
         now = time.time_ns() // 1_000_000
         return client.create_run(
-            _experiment_id(client, experiment_name), now, {**resolve_tags(), **(tags or {})}, run_name
+            _experiment_id(client, experiment_name), now, {**resolve_tags(), **heartbeat(), **(tags or {})}, run_name
         )
     except MlflowException as error:
         raise TrackingError(f"no run can be made in {experiment_name!r}: {reason_of(error)}. {WAY_OUT}") from error

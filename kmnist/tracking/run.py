@@ -5,7 +5,8 @@ import shutil
 import time
 import traceback
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,8 @@ from torch import nn
 
 from kmnist.data import Images
 from kmnist.errors import Stopped, TrackingError
-from kmnist.tracking.journal import Journal
+from kmnist.tracking.heartbeat import Heartbeat
+from kmnist.tracking.journal import Journal, Record
 from kmnist.tracking.model import save_model
 from kmnist.tracking.sender import Sender
 from kmnist.tracking.system import SystemMetrics, environment_tags
@@ -46,11 +48,12 @@ class MlflowRun:
         folder: of this run alone, for its journal; what an earlier process left unsent in it is sent first.
 
     Raises:
-        TrackingError: another process is writing this run, or ``folder`` cannot be written.
+        TrackingError: another process is writing this run, or ``folder`` cannot be written; so in all methods.
     """
 
     def __init__(self, client: MlflowClient, run: MlflowRunEntity, folder: Path) -> None:
         self.id: str = run.info.run_id
+        self._client = client
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,25 +64,27 @@ class MlflowRun:
             raise TrackingError(f"another process is working on run {self.id} (it holds {folder / 'lock'})") from None
         except OSError as error:
             raise TrackingError(f"{folder} cannot be written ({error}); name another with --work-dir") from error
-        self._sender = Sender(client, self.id, self._journal)
+        self._sender = Sender(client, self.id, self._journal, lives=True)
+        self._heartbeat = Heartbeat(client, self.id)
         self._params = run.data.params
         self._system = SystemMetrics()
         if run.info.status != "RUNNING" or self._journal.pending_bytes:  # resumed; the end it had may still be unsent
-            self._journal.append({"op": "status", "status": "RUNNING"})
+            self._write({"op": "status", "status": "RUNNING"})
         self._sender.start()
+        self._heartbeat.start()
 
     def log_params(self, params: Mapping[str, str]) -> None:
         """Parameters, as text. Those that the run has are left as they are: MLflow refuses another spelling."""
         if missing := {name: text for name, text in params.items() if name not in self._params}:
-            self._journal.append({"op": "params", "params": missing})
+            self._write({"op": "params", "params": missing})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Tags, as text; a later value replaces an earlier one."""
-        self._journal.append({"op": "tags", "tags": dict(tags)})
+        self._write({"op": "tags", "tags": dict(tags)})
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Tags of another run: of one below this one."""
-        self._journal.append({"op": "tag_run", "run_id": run_id, "tags": dict(tags)})
+        self._write({"op": "tag_run", "run_id": run_id, "tags": dict(tags)})
 
     def log_environment(self) -> None:
         """Versions, processor and commit as tags."""
@@ -103,12 +108,12 @@ class MlflowRun:
         record["profile"] = json.dumps(
             {"images": len(images), "per_class": np.bincount(images.labels).tolist(), "sha256": digest}
         )
-        self._journal.append({"op": "inputs", "context": context, "dataset": record})
+        self._write({"op": "inputs", "context": context, "dataset": record})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
         """Metrics of one step; sending a point again with the same timestamp changes nothing."""
         stamp = timestamp_ms or _now_ms()
-        self._journal.append({"op": "metrics", "metrics": dict(metrics), "step": step, "timestamp_ms": stamp})
+        self._write({"op": "metrics", "metrics": dict(metrics), "step": step, "timestamp_ms": stamp})
 
     def beat(self, step: int) -> None:
         """A sign of life after each epoch: the machine's load since the last one."""
@@ -117,10 +122,11 @@ class MlflowRun:
     def log_file(self, content: bytes, path: str) -> None:
         """An artifact under ``path`` (``folder/name``)."""
         folder, _, name = path.rpartition("/")
-        payload = self._journal.new_payload(name)
-        payload.write_bytes(content)
-        place = str(payload.relative_to(self._journal.payloads))
-        self._journal.append({"op": "file", "payload": place, "folder": folder})
+        with self._told():
+            payload = self._journal.new_payload(name)
+            payload.write_bytes(content)
+            place = self._journal.keep_payload(payload)
+        self._write({"op": "file", "payload": place, "folder": folder})
 
     def log_image(self, image: Image.Image, key: str, step: int) -> None:
         """One image of a series that the UI shows with a step slider.
@@ -136,17 +142,25 @@ class MlflowRun:
 
     def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         """The network as a logged model, linked to ``metrics`` at ``step``; moved to the CPU, set to evaluation."""
-        payload = self._journal.new_payload("model")
-        save_model(model, payload)
-        place = str(payload.relative_to(self._journal.payloads))
+        with self._told():
+            payload = self._journal.new_payload("model")
+            save_model(model, payload)
+            place = self._journal.keep_payload(payload)
         record = {"op": "model", "payload": place, "step": step, "metrics": dict(metrics), "timestamp_ms": timestamp_ms}
-        self._journal.append(record)
+        self._write(record)
 
     def end(self, status: str, reason: str) -> None:
         """End the run as FINISHED, FAILED or KILLED, and wait until all has arrived or the server takes nothing."""
-        self.log_tags({"end_reason": reason})
-        self._journal.append({"op": "status", "status": status, "timestamp_ms": _now_ms()})
-        self._sender.drain(PATIENCE_SECONDS)
+        self._heartbeat.stop()
+        try:
+            self.log_tags({"end_reason": reason})
+            self._write({"op": "status", "status": status, "timestamp_ms": _now_ms()})
+            self._sender.drain(PATIENCE_SECONDS)
+        except TrackingError:  # the disk is full: what is told last cannot go through it
+            if self._sender.drain(PATIENCE_SECONDS):
+                with suppress(Exception):  # kmnist reap will end it
+                    self._client.set_tag(self.id, "end_reason", reason)
+                    self._client.set_terminated(self.id, status)
         self._sender.stop()
         self._journal.close()
         self._lock.release()
@@ -184,8 +198,23 @@ class MlflowRun:
         elif isinstance(error, KeyboardInterrupt):
             self.end("KILLED", f"interrupted ({type(error).__name__})")
         else:
-            self.log_file("".join(traceback.format_exception(error)).encode(), "traceback.txt")
+            with suppress(TrackingError):  # the disk may be what failed
+                self.log_file("".join(traceback.format_exception(error)).encode(), "traceback.txt")
             self.end("FAILED", f"{type(error).__name__}: {error}"[:500])
+
+    def _write(self, record: Record) -> None:
+        with self._told():
+            self._journal.append(record)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TrackingError(
+                f"{self.folder} cannot be written ({error}); free some space, and go on with: "
+                f"kmnist train --resume {self.id}"
+            ) from error
 
 
 def _now_ms() -> int:

@@ -1,6 +1,5 @@
 """The sender: a thread that carries a journal's records to MLflow, in order, and waits out what is not there."""
 
-import json
 import threading
 from itertools import takewhile
 
@@ -15,6 +14,8 @@ from kmnist.tracking.model import publish_model
 
 #: Answers that no repetition will change: the record itself is wrong. All else is an outage, and is waited out.
 HOPELESS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"}
+#: The kinds of record, but for those that travel together.
+ALONE = {"params", "tag_run", "inputs", "file", "model", "status"}
 #: Records that travel together, so that an epoch costs one request; MLflow takes 1000 metrics in one.
 BATCHED = {"metrics", "tags"}
 MOST_RECORDS = 50
@@ -28,12 +29,15 @@ class Sender:
         client: where to send to.
         run_id: the run that all records are about.
         journal: what to send.
+        lives: whether the run goes on while this is sent. If so, it is RUNNING again after an outage, in which somebody
+            may have taken it for dead (``kmnist reap``).
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, journal: Journal) -> None:
+    def __init__(self, client: MlflowClient, run_id: str, journal: Journal, *, lives: bool) -> None:
         self._client = client
         self._run_id = run_id
         self._journal = journal
+        self._lives = lives
         self._stop = threading.Event()
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._work, name="kmnist-sender", daemon=True)
@@ -79,7 +83,12 @@ class Sender:
             self._journal.strike(first[-1][1])
 
     def _send_or_reject(self, records: list[Record]) -> None:
+        if records[0]["op"] not in BATCHED | ALONE:
+            self._reject(records[0], "of no kind that is known")
+            return
         try:
+            if self.last_error and self._lives:
+                self._client.update_run(self._run_id, "RUNNING")
             if records[0]["op"] in BATCHED:
                 self._send_batch(records)
             else:
@@ -87,17 +96,24 @@ class Sender:
             self.last_error = None
         except MlflowException as error:
             self.last_error = str(error).splitlines()[0]
-            if error.error_code not in HOPELESS or _is_collision(error):
+            if error.error_code not in HOPELESS or _is_collision(error) or self._is_deleted():
                 raise
             if len(records) > 1:  # one of them is at fault
                 for record in records:
                     self._send_or_reject([record])
                 return
-            self.rejected += 1
-            self._journal.reject(records[0], str(error))
+            self._reject(records[0], str(error))
         except Exception as error:  # remembered for the user, then waited out
             self.last_error = f"{type(error).__name__}: {error}".splitlines()[0]
             raise
+
+    def _reject(self, record: Record, reason: str) -> None:
+        self._journal.reject(record, reason)
+        self.rejected += 1
+
+    def _is_deleted(self) -> bool:
+        """Whether the server refuses because somebody deleted the run or its experiment, which can be undone."""
+        return bool(self._client.get_run(self._run_id).info.lifecycle_stage == "deleted")
 
     def _send_batch(self, records: list[Record]) -> None:
         metrics, tags = [], {}
@@ -132,8 +148,6 @@ class Sender:
                 client.update_run(run_id, "RUNNING")
             case "status":
                 client.set_terminated(run_id, record["status"], record["timestamp_ms"])
-            case unknown:
-                raise ValueError(f"record of unknown kind {unknown!r}: {json.dumps(record)[:200]}")
 
 
 def _is_collision(error: MlflowException) -> bool:
