@@ -1,19 +1,13 @@
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from kmnist.addresses import without_password
 from kmnist.config import TrainConfig
 from kmnist.errors import TrackingError
-from kmnist.experiment import Splits, train
-from kmnist.tracking import MlflowRun, check_params, connect, create_run, reopen_run, send_pending
-from kmnist.tracking import run as run_module
-from kmnist.training import Epoch
-from tests.servers import MlflowServer, free_port
+from kmnist.tracking import MlflowRun, check_params, connect, create_run, reopen_run
+from tests.servers import free_port
 
 
 def test_a_server_that_does_not_answer_is_told_with_ways_out(store: str) -> None:
@@ -120,59 +114,3 @@ def test_one_bad_record_among_many_that_travel_together_is_the_only_one_refused(
     assert run.rejected == 1
     assert len(client.get_metric_history(run.id, "valid/loss")) == 119
     assert client.get_run(run.id).data.tags["arrived"] == "yes"
-
-
-@pytest.fixture
-def server(template_store: Path, tmp_path: Path) -> Iterator[MlflowServer]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    shutil.copy(template_store, folder / "mlflow.db")
-    server = MlflowServer(folder)
-    server.start()
-    yield server
-    server.kill()
-
-
-def points(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
-    return [(metric.step, metric.value) for metric in client.get_metric_history(run_id, key)]
-
-
-@pytest.mark.slow
-def test_a_server_killed_during_training_costs_the_training_nothing_and_loses_nothing(
-    server: MlflowServer,
-    store: str,
-    splits: Splits,
-    config: TrainConfig,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(run_module, "PATIENCE_SECONDS", 0.5)
-    client = connect(server.url)
-    entity = create_run(client, "kmnist", "a run")
-    run = MlflowRun(client, entity, tmp_path / "runs" / entity.info.run_id)
-
-    def kill_after_two(epoch: Epoch, best: Epoch) -> None:
-        if epoch.number == 2:
-            server.kill()
-
-    with run:
-        result = train(config, splits, run, run.folder, on_epoch=kill_after_two)
-    assert run.unsent_bytes > 0
-    assert "refused" in str(run.trouble)
-    run.discard_folder()  # must keep what was not sent
-
-    server.start()
-    assert client.get_run(run.id).info.status == "RUNNING"  # it does not know better yet
-    for expected in ("sent ", None):  # the second time nothing is left to send
-        outcomes = dict(send_pending(connect(server.url), tmp_path / "runs"))
-        assert (expected is None and not outcomes) or outcomes[run.id].startswith(str(expected))
-    found = client.get_run(run.id)
-    assert found.info.status == "FINISHED"
-    assert points(client, run.id, "valid/loss") == [(epoch.number, epoch.valid.loss) for epoch in result.epochs]
-    assert [metric.timestamp for metric in client.get_metric_history(run.id, "valid/loss")] == [
-        epoch.timestamp_ms for epoch in result.epochs
-    ]
-    assert found.data.metrics["test/accuracy"] == result.test.accuracy
-    assert len(client.list_artifacts(run.id, "figures")) == 5
-    [model] = client.search_logged_models([found.info.experiment_id])
-    assert model.status == "READY"
