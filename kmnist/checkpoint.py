@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, SettingError
-from kmnist.metrics import Metrics
+from kmnist.metrics import Counts, Metrics
 from kmnist.training import Epoch
 
 FILE_NAME = "checkpoint.safetensors"
@@ -37,6 +38,9 @@ class Checkpoint:
         model: weights of the last epoch, by name.
         best: weights of the best epoch, by name.
         train_state: what ``TrainState.state_dict`` gave.
+        confusion: the validation confusion matrix of the last epoch. It is here, as is the load, because it is logged
+            after this file is written, and whoever resumes cannot know whether it was.
+        load: of the machine in the last epoch, as metrics.
     """
 
     run_id: str
@@ -47,6 +51,8 @@ class Checkpoint:
     model: dict[str, Tensor]
     best: dict[str, Tensor]
     train_state: dict[str, Any]
+    confusion: Counts
+    load: dict[str, float]
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -68,6 +74,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         "epochs": [asdict(replace(epoch, live=None)) for epoch in checkpoint.epochs],
         "best_epoch": checkpoint.best_epoch,
         "train_state": {**checkpoint.train_state, "optimizer": {"param_groups": optimizer["param_groups"]}},
+        "confusion": checkpoint.confusion.tolist(),
+        "load": checkpoint.load,
     }
     path = folder / FILE_NAME
     temporary = path.with_suffix(".tmp")
@@ -122,6 +130,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             model=_below("model/", tensors),
             best=_below("best/", tensors),
             train_state=train_state,
+            confusion=np.array(facts["confusion"], np.int64),
+            load=facts["load"],
         )
     except (SafetensorError, SettingError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(

@@ -22,7 +22,6 @@ class MemoryRun:
         self.images: list[tuple[str, int]] = []
         self.models: list[tuple[nn.Module, int, dict[str, float]]] = []
         self.order: list[str] = []
-        self.beats: list[int] = []
 
     def log_params(self, params: Mapping[str, str]) -> None:
         self.params.update(params)
@@ -40,13 +39,13 @@ class MemoryRun:
         self.points |= {(key, step, value, timestamp_ms) for key, value in metrics.items()}
         self.order += [f"{key}@{step}" for key in metrics]
 
-    def beat(self, step: int) -> None:
-        self.beats.append(step)
+    def load(self) -> dict[str, float]:
+        return {"system/cpu": 0.5}
 
     def log_file(self, content: bytes, path: str) -> None:
         self.files[path] = content
 
-    def log_image(self, image: Image.Image, key: str, step: int) -> None:
+    def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
         self.images.append((key, step))
 
     def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:

@@ -2,6 +2,7 @@ import resource
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -30,7 +31,8 @@ def checkpoint() -> Checkpoint:
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     best = {name: tensor + 1 for name, tensor in weights.items()}
     state = epoch.live.state.state_dict()
-    return Checkpoint("run1", config, splits.digests, epochs, 1, weights, best, state)
+    confusion = np.arange(100).reshape(10, 10)
+    return Checkpoint("run1", config, splits.digests, epochs, 1, weights, best, state, confusion, {"system/cpu": 0.5})
 
 
 def test_what_is_saved_is_loaded(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -40,6 +42,8 @@ def test_what_is_saved_is_loaded(checkpoint: Checkpoint, tmp_path: Path) -> None
     assert (loaded.run_id, loaded.config, loaded.data_digests) == ("run1", checkpoint.config, checkpoint.data_digests)
     assert loaded.epochs == checkpoint.epochs
     assert loaded.best_epoch == 1
+    assert loaded.load == checkpoint.load
+    assert np.array_equal(loaded.confusion, checkpoint.confusion)
     for part in ("model", "best"):
         ours, theirs = getattr(checkpoint, part), getattr(loaded, part)
         assert ours.keys() == theirs.keys()

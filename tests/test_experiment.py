@@ -39,7 +39,7 @@ def test_what_a_training_leaves(config: TrainConfig, splits: Splits, tmp_path: P
     for name in CURVES:
         assert list(run.curve(name)) == [1, 2, 3, 4], name
     assert run.curve("gap/loss")[2] == run.curve("valid/loss")[2] - run.curve("train/loss")[2]
-    assert run.beats == [1, 2, 3, 4]
+    assert list(run.curve("system/cpu")) == [1, 2, 3, 4]
     assert run.curve("best_epoch") == {4: result.best.number}
     assert run.curve("test/accuracy") == {result.best.number: result.test.accuracy}
     assert run.curve("test_last/accuracy") == {4: result.test_last.accuracy}
@@ -128,6 +128,17 @@ def test_resumed_equals_uninterrupted(killed_after: int, splits: Splits, tmp_pat
     assert (found.test, found.test_last, found.best.number) == (expected.test, expected.test_last, expected.best.number)
     assert parts.files["reports/predictions.csv"] == whole.files["reports/predictions.csv"]
     assert len([point for point in parts.points if point[0] == "valid/loss"]) == 4  # none doubled
+
+
+def test_what_a_killed_process_may_not_have_logged_is_logged_by_the_next(splits: Splits, tmp_path: Path) -> None:
+    config = TrainConfig.parse({"hidden": "16", "epochs": 4})
+    with pytest.raises(Stop):
+        train(config, splits, MemoryRun(), tmp_path, on_epoch=stop_after(2))  # type: ignore[arg-type]
+    run = MemoryRun()
+    train(config, splits, run, tmp_path, resume=load_checkpoint(tmp_path))
+    assert list(run.curve("valid/loss")) == [1, 2, 3, 4]
+    assert list(run.curve("system/cpu")) == [2, 3, 4]  # that of epoch 1 was, before there was a checkpoint of epoch 2
+    assert [step for _, step in run.images] == [2, 3, 4]
 
 
 def test_no_epoch_is_logged_before_its_checkpoint_is_on_disk(

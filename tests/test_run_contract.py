@@ -58,11 +58,11 @@ def use(run: Run, splits: Splits) -> None:
     run.log_data("train", splits.train, "sample", "somewhere")
     for _ in range(2):
         run.log_metrics({"valid/loss": 0.5, "valid/accuracy": float("nan")}, step=1, timestamp_ms=1_700_000_000_000)
-    run.log_metrics({"valid/loss": 0.25}, step=2, timestamp_ms=1_700_000_001_000)
-    run.beat(2)
+    run.log_metrics({"valid/loss": 0.25, **run.load()}, step=2, timestamp_ms=1_700_000_001_000)
     run.log_file("すべて".encode(), "reports/text.txt")
     run.log_file(b"top", "top.txt")
-    run.log_image(confusion_image(np.eye(10, dtype=np.int64)), "valid confusion", 2)
+    for _ in range(2):
+        run.log_image(confusion_image(np.eye(10, dtype=np.int64)), "valid confusion", 2, 1_700_000_001_000)
     run.log_model(build(config, 0.2, 0.3), 2, {"valid/loss": 0.25}, 1_700_000_001_000)
 
 

@@ -11,7 +11,6 @@ from kmnist import figures
 from kmnist.checkpoint import Checkpoint, save_checkpoint
 from kmnist.config import TrainConfig
 from kmnist.experiment.run import Run
-from kmnist.metrics import Counts
 from kmnist.training import Epoch
 
 CONFUSION_IMAGES = 10  # in the series with a step slider
@@ -41,8 +40,9 @@ class Keeper:
         if resume is not None:
             self.epochs, self.best_weights = list(resume.epochs), resume.best
             self.best = self.epochs[resume.best_epoch - 1]
-            for epoch in self.epochs:  # those of the last moment may not have been logged
+            for epoch in self.epochs[:-1]:  # those of the last moment may not have been logged
                 run.log_metrics(epoch_metrics(epoch), epoch.number, epoch.timestamp_ms)
+            self._log(resume)
 
     @property
     def should_stop(self) -> bool:
@@ -64,19 +64,33 @@ class Keeper:
         # Clones, because safetensors refuses tensors that share memory, as the best epoch's own do.
         best = _copy(weights) if self.best_weights is weights else self.best_weights
         checkpoint = Checkpoint(
-            self._run.id, self._config, self._digests, list(self.epochs), self.best.number, weights, best, state
+            run_id=self._run.id,
+            config=self._config,
+            data_digests=self._digests,
+            epochs=list(self.epochs),
+            best_epoch=self.best.number,
+            model=weights,
+            best=best,
+            train_state=state,
+            confusion=epoch.live.valid_confusion,
+            load={},
         )
         self._wait()
-        self._writing = self._thread.submit(self._write, checkpoint, epoch.live.valid_confusion)
+        self._writing = self._thread.submit(self._write, checkpoint)
 
-    def _write(self, checkpoint: Checkpoint, confusion: Counts) -> None:
+    def _write(self, checkpoint: Checkpoint) -> None:
+        checkpoint = replace(checkpoint, load=self._run.load())
         save_checkpoint(checkpoint, self._folder)
-        epoch = checkpoint.epochs[-1]
-        self._run.log_metrics(epoch_metrics(epoch), epoch.number, epoch.timestamp_ms)
-        self._run.beat(epoch.number)
+        self._log(checkpoint)
+
+    def _log(self, checkpoint: Checkpoint) -> None:
+        """The last epoch of a checkpoint; again, it changes nothing."""
+        epoch, run = checkpoint.epochs[-1], self._run
+        run.log_metrics({**epoch_metrics(epoch), **checkpoint.load}, epoch.number, epoch.timestamp_ms)
         every = max(self._config.epochs // CONFUSION_IMAGES, 1)
         if epoch.number % every == 0 or epoch.number in (1, self._config.epochs):
-            self._run.log_image(figures.confusion_image(confusion), "valid confusion", epoch.number)
+            image = figures.confusion_image(checkpoint.confusion)
+            run.log_image(image, "valid confusion", epoch.number, epoch.timestamp_ms)
 
     def _is_better(self, epoch: Epoch) -> bool:
         if self._config.select_by == "valid_loss":

@@ -31,14 +31,14 @@ class Run(Protocol):
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
         """Numbers of one step; the same point logged again changes nothing."""
 
-    def beat(self, step: int) -> None:
-        """A sign of life after an epoch."""
+    def load(self) -> dict[str, float]:
+        """The machine's load since the last call, as metrics."""
 
     def log_file(self, content: bytes, path: str) -> None:
         """An artifact."""
 
-    def log_image(self, image: Image.Image, key: str, step: int) -> None:
-        """One image of a series over the steps."""
+    def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
+        """One image of a series over the steps; the same one logged again changes nothing."""
 
     def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         """The trained network, with the metrics of the step that it is from, as they were logged."""
@@ -54,7 +54,9 @@ class NullRun:
     def log_note(self, markdown: str) -> None: ...
     def log_data(self, context: str, images: Images, name: str, source: str) -> None: ...
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None: ...
-    def beat(self, step: int) -> None: ...
+    def load(self) -> dict[str, float]:
+        return {}
+
     def log_file(self, content: bytes, path: str) -> None: ...
-    def log_image(self, image: Image.Image, key: str, step: int) -> None: ...
+    def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None: ...
     def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None: ...

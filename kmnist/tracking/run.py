@@ -115,9 +115,9 @@ class MlflowRun:
         stamp = timestamp_ms or _now_ms()
         self._write({"op": "metrics", "metrics": dict(metrics), "step": step, "timestamp_ms": stamp})
 
-    def beat(self, step: int) -> None:
-        """A sign of life after each epoch: the machine's load since the last one."""
-        self.log_metrics(self._system.sample(), step)
+    def load(self) -> dict[str, float]:
+        """The machine's load since the last call, under the names that the UI's page of system metrics looks for."""
+        return self._system.sample()
 
     def log_file(self, content: bytes, path: str) -> None:
         """An artifact under ``path`` (``folder/name``)."""
@@ -128,12 +128,14 @@ class MlflowRun:
             place = self._journal.keep_payload(payload)
         self._write({"op": "file", "payload": place, "folder": folder})
 
-    def log_image(self, image: Image.Image, key: str, step: int) -> None:
+    def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
         """One image of a series that the UI shows with a step slider.
 
-        The names are those of ``MlflowClient.log_image``, which cannot be used: it sends at once.
+        The names are those of ``MlflowClient.log_image``, which cannot be used: it sends at once, and under a name that
+        is another one each time.
         """
-        name = f"images/{key}+step+{step}+timestamp+{_now_ms()}+{uuid.uuid4()}"
+        same_again = uuid.uuid5(uuid.NAMESPACE_OID, f"{self.id}/{key}/{step}")
+        name = f"images/{key}+step+{step}+timestamp+{timestamp_ms}+{same_again}"
         for suffix, form in ((".png", "png"), ("+compressed.webp", "webp")):
             content = BytesIO()
             image.save(content, form)
