@@ -51,6 +51,10 @@ class Postgres:
     def stop(self, mode: str = "fast") -> None:
         self._run("pg_ctl", "--pgdata", "data", "--wait", "--mode", mode, "stop")
 
+    def kill(self) -> None:
+        """As in a crash: connections break, and it recovers when it is started again."""
+        self.stop("immediate")
+
     def create_database(self, name: str) -> str:
         """A new, empty database; gives its address."""
         server = f"postgresql://kmnist@127.0.0.1:{self.port}"
@@ -59,7 +63,7 @@ class Postgres:
         return f"{server}/{name}"
 
     def close(self) -> None:
-        self.stop("immediate")
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -32,14 +32,15 @@ def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path)
 class MlflowServer:
     """An ``mlflow server`` that can be killed and started again over the same folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str | None = None) -> None:
         self.folder = folder
+        self._store = store or f"sqlite:///{folder / 'mlflow.db'}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        store = ["--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"]
+        store = ["--backend-store-uri", self._store]
         artifacts = ["--artifacts-destination", str(self.folder / "artifacts")]
         place = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         command = [sys.executable, "-m", "mlflow", "server", *store, *artifacts, *place]

@@ -23,6 +23,8 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 # MLflow's own retries would let one call on a dead server block for minutes; the journal does the waiting instead.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+# Its bars would be drawn across ours.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # Its client prints where a run is when it ends one; we print that ourselves, and nothing with --quiet.
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 

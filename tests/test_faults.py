@@ -1,0 +1,13 @@
+"""The fault benchmark, for two rounds of it: nothing is lost."""
+
+import pytest
+
+from experiments.benchmarks.faults import perform
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_whatever_happens_to_server_and_training() -> None:
+    found = perform(rounds=2, seed=0, postgres=False)
+    assert found.blocked_seconds < 1
+    found.blocked_seconds = 0
+    assert found == type(found)()
