@@ -1,5 +1,6 @@
 """Pictures from files, folders, archives of arrays and standard input, one batch at a time, in constant memory."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def find_pictures(sources: list[str], stdin: BinaryIO, raw: bool) -> Iterator[Fo
         if source == "-":
             yield _picture("-", stdin.read(), raw)
         elif Path(source).is_dir():
-            for path in sorted(Path(source).rglob("*")):
+            for path in _walk(source):
                 if path.suffix.lower() in PICTURES | {".npy", ".npz"}:
                     yield from _file(path, raw)
         else:
@@ -57,12 +58,20 @@ def count_pictures(sources: list[str]) -> int | None:
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            total += sum(inner.suffix.lower() in PICTURES for inner in path.rglob("*"))
+            total += sum(inner.suffix.lower() in PICTURES for inner in _walk(source))
         elif path.suffix.lower() in PICTURES:
             total += 1
         else:
             return None
     return total
+
+
+def _walk(folder: str) -> Iterator[Path]:
+    """Every file below a folder, by name. Only the names of one folder are in memory: a path is a big thing."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            yield Path(place, name)
 
 
 def _file(path: Path, raw: bool) -> Iterator[Found]:
