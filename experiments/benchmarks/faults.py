@@ -127,7 +127,8 @@ class Kill:
         self.after_epoch: int | None = None  # when it was too late, none
 
     def __str__(self) -> str:
-        return f", training {self.signal.name} after epoch {self.after_epoch}"
+        when = f"after epoch {self.after_epoch}" if self.after_epoch else "too late"
+        return f", training {self.signal.name} {when}"
 
 
 def train(server: MlflowServer, work_dir: Path, fault: Fault | None, kill: Kill | None) -> str:
