@@ -13,7 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from tests.compose import ROOT, read_services
 from tests.postgres import Postgres, find_programs
@@ -79,18 +83,28 @@ class Stack:
             assert time.monotonic() < deadline, self._log(name).read_text()
             time.sleep(0.2)
 
-    def stop(self, name: str) -> None:
-        """As ``docker compose stop``, to the end."""
+    def stop(self, name: str) -> int:
+        """``docker compose stop``, to the end; gives the exit status."""
         process = self._processes.pop(name)
         process.terminate()
-        process.wait(30)
+        status = process.wait(30)
+        _end_group(process)
+        return status
+
+    def connect(self, database: str) -> "psycopg.Connection[tuple[Any, ...]]":
+        """To look behind the services."""
+        environment = self.environment("backup")
+        return psycopg.connect(
+            host=environment["PGHOST"],
+            user=environment["PGUSER"],
+            password=environment["PGPASSWORD"],
+            dbname=database,
+            autocommit=True,
+        )
 
     def close(self) -> None:
         for process in self._processes.values():
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            _end_group(process)
             process.wait()
         self.postgres.close()
 
@@ -125,3 +139,9 @@ class Stack:
         command = ["psql", "--dbname", service.environment["POSTGRES_DB"], "--file", str(ROOT / script)]
         subprocess.run(command, env=environment, capture_output=True, timeout=30, check=True)
         return server
+
+
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
+    """What a container does when its first process ends: the others end, too."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
