@@ -22,6 +22,7 @@ if ! (cd "$folder" && sha256sum --check --quiet SHA256SUMS); then
     exit 1
 fi
 
+export PGOPTIONS=--client-min-messages=warning  # that there was nothing to drop is no news
 tar --extract --file="$folder/artifacts.tar" --directory="$ARTIFACTS"
 for database in mlflow studies; do
     dropdb --if-exists "${database}_restored"

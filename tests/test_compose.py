@@ -6,10 +6,12 @@ import signal
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from tests.compose import FILE, ROOT, MissingVariableError, interpolate, read_services
 from tests.postgres import can_run
@@ -24,6 +26,10 @@ SECRETS = {
     "POSTGRES_PASSWORD": "the password of the database: p@ss/word%",
     "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1],
     "MLFLOW_FLASK_SERVER_SECRET_KEY": "the key of the forms",
+}
+PROXY = {
+    "ALLOWED_HOSTS": "mlflow.example.org,localhost:*,127.0.0.1:*",
+    "ALLOWED_ORIGINS": "https://mlflow.example.org",
 }
 STUDY = {
     "KMNIST_STUDY": "team",
@@ -147,7 +153,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The service, with PostgreSQL and MLflow up."""
     if not can_run():
         pytest.skip("needs PostgreSQL (Debian: apt install postgresql), and as root the user postgres to run it")
-    started = Stack(tmp_path_factory.mktemp("stack"), {**SECRETS, **STUDY, "MLFLOW_WORKERS": "1"})
+    started = Stack(tmp_path_factory.mktemp("stack"), {**SECRETS, **PROXY, **STUDY, "MLFLOW_WORKERS": "1"})
     try:
         started.wait_until_healthy("postgres")
         started.start("mlflow")
@@ -168,16 +174,23 @@ def client(stack: Stack) -> Iterator[MlflowClient]:
 
 @pytest.fixture(scope="module")
 def trained(stack: Stack) -> Stack:
-    """The service after a training that was stopped and resumed, and a study that two workers shared."""
-    stack.start("trainer", "--dataset", "sample", "--epochs", "60", "--hidden", "32", "--quiet")
+    """The service after a training that was stopped, and resumed."""
+    stack.start("trainer", "--dataset", "sample", "--epochs", "40", "--hidden", "32", "--quiet")
     runs = stack.folder / "srv" / "runs"
     wait_until(lambda: list(runs.glob("*/*.safetensors")))
     assert stack.stop("trainer") == 128 + signal.SIGTERM
     [stopped] = runs.iterdir()
-    stack.start("trainer", "--resume", stopped.name)
+    status, output = stack.run("trainer", "--resume", stopped.name)
+    assert status == 0, output
+    return stack
+
+
+@pytest.fixture(scope="module")
+def studied(stack: Stack) -> Stack:
+    """The service after a study that two workers shared."""
     for process in ("worker-1", "worker-2"):
         stack.start("worker", as_process=process)
-    for process in ("trainer", "worker-1", "worker-2"):
+    for process in ("worker-1", "worker-2"):
         status, output = stack.end_of(process)
         assert status == 0, output
     return stack
@@ -199,6 +212,7 @@ def test_who_is_let_in(stack: Stack) -> None:
     for status, login, host in [
         (200, ADMIN, "mlflow:5000"),
         (200, ADMIN, "localhost:5000"),
+        (200, ADMIN, "mlflow.example.org"),
         (401, None, "mlflow:5000"),
         (401, ("admin", "wrong"), "mlflow:5000"),
         (401, ("admin", "password1234"), "mlflow:5000"),  # what older versions of MLflow came with
@@ -208,6 +222,19 @@ def test_who_is_let_in(stack: Stack) -> None:
         assert answer(stack, EXPERIMENTS, login, Host=host).status_code == status, (login, host)
     for path in ("/", "/metrics", "/signup", "/api/2.0/mlflow-artifacts/artifacts", "/graphql"):
         assert answer(stack, path, None).status_code == 401, path
+
+
+@pytest.mark.slow
+def test_pages_of_other_sites_cannot_write(stack: Stack) -> None:
+    url = f"{stack.url('mlflow')}/ajax-api/2.0/mlflow/runs/search"
+    for status, origin in [
+        (200, "http://localhost:5000"),
+        (200, "https://mlflow.example.org"),
+        (403, "https://elsewhere.example.org"),
+    ]:
+        headers = {"Origin": origin, "Host": "mlflow.example.org"}
+        got = requests.post(url, json={"experiment_ids": ["0"]}, auth=ADMIN, headers=headers, timeout=20)
+        assert got.status_code == status, origin
 
 
 @pytest.mark.slow
@@ -271,44 +298,61 @@ def test_a_worker_asks_for_the_name_of_the_study(stack: Stack) -> None:
     assert "KMNIST_STUDY: name the study that all workers share" in done.stderr
 
 
-@pytest.mark.slow
-def test_a_training_and_a_study_of_two_workers(trained: Stack, client: MlflowClient) -> None:
-    [experiment] = [found for found in client.search_experiments() if found.name == "kmnist"]
+def runs_of(client: MlflowClient, kinds: set[str | None]) -> list[Run]:
+    """The runs of our experiment that are of one of the kinds; a training alone has none."""
+    experiment = client.get_experiment_by_name("kmnist")
+    assert experiment
     assert experiment.artifact_location.startswith("mlflow-artifacts:/")
-    runs = client.search_runs([experiment.experiment_id])
-    kinds = sorted(run.data.tags.get("kind", "training") for run in runs)
-    assert kinds == ["study", "training", "trial", "trial"]
+    return [run for run in client.search_runs([experiment.experiment_id]) if run.data.tags.get("kind") in kinds]
+
+
+def pictures_of(stack: Stack, run: Run) -> list[Path]:
+    """Where the server put them."""
+    return list((stack.folder / "srv" / "artifacts" / run.info.experiment_id / run.info.run_id).rglob("*.png"))
+
+
+@pytest.mark.slow
+def test_a_training_is_resumed_after_its_container_was_stopped(trained: Stack, client: MlflowClient) -> None:
+    [run] = runs_of(client, {None})
+    assert run.info.status == "FINISHED"
+    epochs = client.get_metric_history(run.info.run_id, "valid/loss")
+    assert [point.step for point in epochs] == list(range(1, 41))
+    assert pictures_of(trained, run)
+    assert not (trained.folder / "srv" / "runs" / run.info.run_id).exists()  # all of it was sent
+
+
+@pytest.mark.slow
+def test_workers_share_a_study(studied: Stack, client: MlflowClient) -> None:
+    runs = runs_of(client, {"study", "trial"})
+    assert sorted(run.data.tags["kind"] for run in runs) == ["study", "trial", "trial"]
     assert {run.info.status for run in runs} == {"FINISHED"}
-    for run in runs:
-        epochs = [point.step for point in client.get_metric_history(run.info.run_id, "valid/loss")]
-        kind = run.data.tags.get("kind", "training")
-        assert epochs == list(range(1, {"study": 0, "trial": 2, "training": 60}[kind] + 1))
-        folder = trained.folder / "srv" / "artifacts" / experiment.experiment_id / run.info.run_id
-        assert any(folder.rglob("*.png"))
-    with trained.connect("studies") as studies:
+    assert all(pictures_of(studied, run) for run in runs)
+    with studied.connect("studies") as studies:
         sessions = "SELECT count(*) FROM study_user_attributes WHERE key LIKE 'session %'"
         assert studies.execute(sessions).fetchone() == (2,)
-    assert not list((trained.folder / "srv" / "runs").iterdir())  # all of it was sent
-    for name in ("mlflow", "trainer", "worker-1", "worker-2"):
-        log = (trained.folder / f"{name}.log").read_text()
-        assert not any(secret in log for secret in SECRETS.values()), name
 
 
 @pytest.mark.slow
-def test_the_dashboard_shows_the_study(trained: Stack) -> None:
-    trained.start("dashboard")
-    trained.wait_until_healthy("dashboard")
-    page = requests.get(f"{trained.url('dashboard')}/api/studies", timeout=20).json()
+def test_no_log_has_a_secret(trained: Stack, studied: Stack) -> None:
+    for log in trained.folder.glob("*.log"):
+        assert not [name for name, secret in SECRETS.items() if secret in log.read_text()], log
+
+
+@pytest.mark.slow
+def test_the_dashboard_shows_the_study(studied: Stack) -> None:
+    studied.start("dashboard")
+    studied.wait_until_healthy("dashboard")
+    page = requests.get(f"{studied.url('dashboard')}/api/studies", timeout=20).json()
     assert [study["study_name"] for study in page["study_summaries"]] == ["team"]
-    trained.stop("dashboard")
-    assert not trained.is_healthy("dashboard")
+    studied.stop("dashboard")
+    assert not studied.is_healthy("dashboard")
 
 
 @pytest.mark.slow
 def test_the_champion_is_served(trained: Stack, client: MlflowClient) -> None:
     """A model of the drawn sample does not pass the gate before the alias: it is given by hand."""
-    [experiment] = [found for found in client.search_experiments() if found.name == "kmnist"]
-    [model] = client.search_logged_models([experiment.experiment_id], max_results=1)
+    [run] = runs_of(client, {None})
+    [model] = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
     client.create_registered_model("kmnist")
     version = client.create_model_version("kmnist", f"models:/{model.model_id}", model_id=model.model_id)
     client.set_registered_model_alias("kmnist", "champion", version.version)
@@ -363,7 +407,7 @@ def wipe(stack: Stack) -> None:
 
 
 @pytest.mark.slow
-def test_a_backup_brings_everything_back(trained: Stack, client: MlflowClient) -> None:
+def test_a_backup_brings_everything_back(trained: Stack, studied: Stack, client: MlflowClient) -> None:
     before = everything(trained, client)
     assert before["artifacts"]
     status, output = trained.run("backup")
