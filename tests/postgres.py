@@ -36,16 +36,22 @@ def can_run() -> bool:
 class Postgres:
     """A server with a cluster of its own, that can be stopped and started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1", port: int | None = None, password: str | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kmnist-postgres-"))
-        self.port = free_port()
+        self.address = address
+        self.port = port or free_port()
         self._user = user_to_run_as()
+        self._password = password
+        method = ["trust"]
+        if password is not None:
+            (self.folder / "password").write_text(password)
+            method = ["scram-sha-256", "--pwfile", str(self.folder / "password")]
         if self._user:
             shutil.chown(self.folder, self._user)
-        self._run("initdb", "--pgdata", "data", "--auth", "trust", "--username", "kmnist", "--no-sync")
+        self._run("initdb", "--pgdata", "data", "--username", "kmnist", "--no-sync", "--auth", *method)
 
     def start(self) -> None:
-        place = f"-c port={self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
+        place = f"-c port={self.port} -c listen_addresses={self.address} -c unix_socket_directories={self.folder}"
         self._run("pg_ctl", "--pgdata", "data", "--log", "log", "--wait", "--options", f"{place} -c fsync=off", "start")
 
     def stop(self, mode: str = "fast") -> None:
@@ -57,8 +63,8 @@ class Postgres:
 
     def create_database(self, name: str) -> str:
         """A new, empty database; gives its address."""
-        server = f"postgresql://kmnist@127.0.0.1:{self.port}"
-        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        server = f"postgresql://kmnist@{self.address}:{self.port}"
+        with psycopg.connect(f"{server}/postgres", password=self._password, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return f"{server}/{name}"
 
