@@ -7,8 +7,10 @@
     ├── TrainingDiverged         the loss is no longer a number
     ├── TrackingError            the tracking server cannot be used, or a run is not what it should be
     ├── PictureError             a picture cannot be read, or nothing is on it
+    │   └── NothingDrawn         nothing is on it
     ├── ModelError               a model is not there, cannot be loaded, or may not be promoted
     ├── StudyError               a study or its storage cannot be used, or is not what it should be
+    ├── DemoError                the page to draw on cannot be opened: a package is missing, or its address is taken
     └── Stopped                  a training was ended before its last epoch, on purpose
 
     Terminated                   SIGTERM; like KeyboardInterrupt, no ``except Exception`` may swallow it
@@ -45,12 +47,20 @@ class PictureError(KmnistError):
     """A picture cannot be read, or nothing is on it."""
 
 
+class NothingDrawn(PictureError):
+    """Nothing is drawn on a picture."""
+
+
 class ModelError(KmnistError):
     """A model is not there, cannot be loaded, or may not be promoted."""
 
 
 class StudyError(KmnistError):
     """A study or its storage cannot be used, or is not what it should be."""
+
+
+class DemoError(KmnistError):
+    """The page to draw on cannot be opened: a package is missing, or its address is taken."""
 
 
 class Stopped(KmnistError):

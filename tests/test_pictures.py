@@ -12,7 +12,6 @@ from PIL import Image
 
 from kmnist.data import Dataset
 from kmnist.errors import PictureError
-from kmnist.inference import pictures
 from kmnist.inference.pictures import read_picture, to_kmnist
 
 Gray = npt.NDArray[np.uint8]
@@ -102,7 +101,7 @@ def test_a_blank_picture_is_told(level: int) -> None:
         to_kmnist(np.full((50, 50), level, np.uint8))
 
 
-def test_what_is_no_picture_is_told(monkeypatch: pytest.MonkeyPatch, glyph: Gray) -> None:
+def test_what_is_no_picture_is_told(glyph: Gray) -> None:
     whole = encoded(Image.fromarray(glyph).resize((200, 200)))
     for content, message in [
         (b"", "not a picture; PNG, JPEG, WEBP can be read"),
@@ -112,9 +111,8 @@ def test_what_is_no_picture_is_told(monkeypatch: pytest.MonkeyPatch, glyph: Gray
     ]:
         with pytest.raises(PictureError, match=message):
             read_picture(content)
-    monkeypatch.setattr(pictures, "MOST_PIXELS", 39_999)
     with pytest.raises(PictureError, match=r"200 x 200 pixels: at most 39,999 are read; shrink it"):
-        read_picture(whole)
+        read_picture(whole, most_pixels=39_999)
 
 
 def test_a_small_file_that_claims_to_be_huge_is_not_unpacked() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..errors import PictureError
+from ..errors import NothingDrawn, PictureError
 
 Gray = npt.NDArray[np.uint8]
 SIDE = 28
@@ -20,19 +20,23 @@ MOST_PIXELS = 50_000_000  # a photograph has 12 to 50 million; a small file can 
 INK = 0.25  # of the darkest ink: what is fainter is paper, noise, or the blur at an edge
 
 
-def read_picture(content: bytes) -> Gray:
+def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
     """Decode a PNG, JPEG or WebP of any mode and size into gray levels (H, W).
 
     What is transparent becomes paper: white under dark ink, black under light ink.
+
+    Args:
+        content: of the file.
+        most_pixels: a picture that has more is refused before it is decoded.
 
     Raises:
         PictureError: it is none of these, damaged, truncated, or too large.
     """
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
+            if image.width * image.height > most_pixels:
                 raise PictureError(
-                    f"{image.width} x {image.height} pixels: at most {MOST_PIXELS:,} are read; shrink it"
+                    f"{image.width} x {image.height} pixels: at most {most_pixels:,} are read; shrink it"
                 )
             image.load()
             return _to_gray(ImageOps.exif_transpose(image))
@@ -46,11 +50,11 @@ def to_kmnist(picture: Gray) -> Gray:
     """Bring a picture (H, W) of one character into the form of the training images, (28, 28).
 
     Raises:
-        PictureError: nothing is drawn on it.
+        NothingDrawn: it is empty.
     """
     ink = _ink(picture)
     if ink.max() < 1:
-        raise PictureError("nothing is drawn on it")
+        raise NothingDrawn("nothing is drawn on it")
     ink *= 255 / ink.max()
     strong = ink > INK * 255
     rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
