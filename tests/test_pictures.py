@@ -12,7 +12,6 @@ from PIL import Image
 
 from kmnist.data import Dataset
 from kmnist.errors import PictureError
-from kmnist.inference import pictures
 from kmnist.inference.pictures import read_picture, to_kmnist
 
 Gray = npt.NDArray[np.uint8]
