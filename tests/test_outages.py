@@ -19,7 +19,7 @@ from kmnist.tracking import MlflowRun, connect, create_run, list_pending, send_p
 from kmnist.tracking import pending as pending_module
 from kmnist.tracking import run as run_module
 from kmnist.training import Epoch
-from tests.commands import environment
+from tests.commands import Command, environment
 from tests.servers import MlflowServer
 
 
@@ -91,6 +91,33 @@ def test_a_server_killed_during_training_costs_the_training_nothing_and_loses_no
     assert len(client.list_artifacts(run.id, "figures")) == 5
     [model] = client.search_logged_models([found.info.experiment_id])
     assert model.status == "READY"
+
+
+@pytest.mark.slow
+def test_the_command_says_that_the_server_went_and_sync_sends_what_waits(
+    server: MlflowServer, kmnist_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+
+    def kill_after_an_epoch() -> None:
+        while not list((tmp_path / "runs").glob("*/checkpoint.safetensors")):
+            time.sleep(0.02)
+        server.kill()
+
+    threading.Thread(target=kill_after_an_epoch).start()
+    settings = ["--dataset", "sample", "--hidden", "32", "--epochs", "60"]
+    done = kmnist_command("train", *settings)
+    assert done.returncode == 0, done.stderr
+    [folder] = (tmp_path / "runs").iterdir()
+    assert f"it waits in {Path('runs') / folder.name}, training goes on" in done.stdout
+    assert "nothing is lost" in done.stdout
+    assert f"{folder.name}: " in kmnist_command("sync", "--show").stdout
+    server.start()
+    assert "bytes wait, last written to" in kmnist_command("sync", "--show").stdout
+    assert f"{folder.name}: sent " in kmnist_command("sync").stdout
+    assert kmnist_command("sync").stdout == "nothing is waiting in runs\n"
+    assert connect(server.url).get_run(folder.name).info.status == "FINISHED"
 
 
 @pytest.mark.slow
