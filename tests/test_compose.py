@@ -209,7 +209,7 @@ def answer(stack: Stack, path: str, login: tuple[str, str] | None = ADMIN, **hea
 EXPERIMENTS = "/api/2.0/mlflow/experiments/search?max_results=1"
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_who_is_let_in(stack: Stack) -> None:
     for status, login, host in [
         (200, ADMIN, "mlflow:5000"),
@@ -226,7 +226,7 @@ def test_who_is_let_in(stack: Stack) -> None:
         assert answer(stack, path, None).status_code == 401, path
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_pages_of_other_sites_cannot_write(stack: Stack) -> None:
     url = f"{stack.url('mlflow')}/ajax-api/2.0/mlflow/runs/search"
     for status, origin in [
@@ -239,14 +239,14 @@ def test_pages_of_other_sites_cannot_write(stack: Stack) -> None:
         assert got.status_code == status, origin
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_metrics_are_for_the_admin(stack: Stack) -> None:
     page = answer(stack, "/metrics")
     assert page.status_code == 200
     assert "mlflow_http_request_total" in page.text
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_a_member_of_the_team_works_with_what_others_made_but_cannot_delete_it(
     stack: Stack, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,7 +267,7 @@ def test_a_member_of_the_team_works_with_what_others_made_but_cannot_delete_it(
     assert requests.post(url, json={**user, "username": "eve"}, auth=member, timeout=20).status_code == 403
 
 
-@pytest.mark.service
+@pytest.mark.long
 @pytest.mark.parametrize(
     "path",
     [
@@ -291,7 +291,7 @@ def test_no_path_leaves_the_artifacts(stack: Stack, path: str) -> None:
     assert "not an artifact" not in got.text
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_a_worker_asks_for_the_name_of_the_study(stack: Stack) -> None:
     command = stack.command("worker")
     environment = {**stack.environment("worker"), "KMNIST_STUDY": ""}
@@ -313,7 +313,7 @@ def pictures_of(stack: Stack, run: Run) -> list[Path]:
     return list((stack.folder / "srv" / "artifacts" / run.info.experiment_id / run.info.run_id).rglob("*.png"))
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_a_training_is_resumed_after_its_container_was_stopped(trained: Stack, client: MlflowClient) -> None:
     [run] = runs_of(client, {None})
     assert run.info.status == "FINISHED"
@@ -323,7 +323,7 @@ def test_a_training_is_resumed_after_its_container_was_stopped(trained: Stack, c
     assert not (trained.folder / "srv" / "runs" / run.info.run_id).exists()  # all of it was sent
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_workers_share_a_study(studied: Stack, client: MlflowClient) -> None:
     runs = runs_of(client, {"study", "trial"})
     assert sorted(run.data.tags["kind"] for run in runs) == ["study", "trial", "trial"]
@@ -334,13 +334,13 @@ def test_workers_share_a_study(studied: Stack, client: MlflowClient) -> None:
         assert studies.execute(sessions).fetchone() == (2,)
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_no_log_has_a_secret(trained: Stack, studied: Stack) -> None:
     for log in trained.folder.glob("*.log"):
         assert not [name for name, secret in SECRETS.items() if secret in log.read_text()], log
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_the_dashboard_shows_the_study(studied: Stack) -> None:
     studied.start("dashboard")
     studied.wait_until_healthy("dashboard")
@@ -350,7 +350,7 @@ def test_the_dashboard_shows_the_study(studied: Stack) -> None:
     assert not studied.is_healthy("dashboard")
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_the_champion_is_served(trained: Stack, client: MlflowClient) -> None:
     """A model of the drawn sample does not pass the gate before the alias: it is given by hand."""
     [run] = runs_of(client, {None})
@@ -368,7 +368,7 @@ def test_the_champion_is_served(trained: Stack, client: MlflowClient) -> None:
     assert not trained.is_healthy("serve")
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_mlflow_is_unhealthy_while_its_database_is_away(stack: Stack) -> None:
     assert stack.is_healthy("postgres")
     assert stack.is_healthy("mlflow")
@@ -408,7 +408,7 @@ def wipe(stack: Stack) -> None:
         shutil.rmtree(path)
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_a_backup_brings_everything_back(trained: Stack, studied: Stack, client: MlflowClient) -> None:
     before = everything(trained, client)
     assert before["artifacts"]
@@ -438,7 +438,7 @@ def test_a_backup_brings_everything_back(trained: Stack, studied: Stack, client:
     assert everything(trained, client) == before
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_a_backup_that_fails_leaves_nothing_behind(stack: Stack) -> None:
     backups = stack.folder / "srv" / "backups"
     before = list(backups.iterdir())

@@ -5,7 +5,7 @@ import pytest
 from experiments.benchmarks.faults import perform
 
 
-@pytest.mark.service
+@pytest.mark.long
 def test_nothing_is_lost_whatever_happens_to_server_and_training() -> None:
     found = perform(rounds=2, seed=0, postgres=False)
     assert found.blocked_seconds < 1

@@ -29,7 +29,7 @@ def test_the_experiment_files_are_good(path: Path) -> None:
     TrainConfig.parse(yaml.safe_load(path.read_text()))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mlflow_run_tune(store: str, tmp_path: Path) -> None:
     given = {"arch": "plain", "trials": "2", "epochs": "3", "hidden": "16", "dataset": "sample", "confirm_seeds": "0"}
     mlflow_run("tune", [f"{name}={text}" for name, text in given.items()], store, tmp_path)
@@ -60,7 +60,7 @@ def mlflow_run(entry_point: str, parameters: list[str], store: str, folder: Path
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("entry_point", "parameters", "expected"),
     [

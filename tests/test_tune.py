@@ -123,7 +123,7 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path) -> None:
     assert list((tmp_path / "runs").iterdir()) == []  # nothing waits, no checkpoint is left
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
     """A worker is killed, then everything at once; the same command goes on, and meets the budget."""
     slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--pruner", "none", "--confirm-seeds", "0"]
@@ -182,7 +182,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_leaves_no_run_running(store:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_budget_of_epochs_over_two_commands_on_postgresql(store: str, tmp_path: Path, postgres: Postgres) -> None:
     """Two commands work on one study; one of them leads."""
     study_address = postgres.create_database("shared")

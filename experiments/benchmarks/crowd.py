@@ -24,7 +24,7 @@ import torch
 from mlflow import MlflowClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from experiments.benchmarks.comparison import Findings, compare, take_snapshot
+from experiments.benchmarks.comparison import Findings, blocked_seconds, compare, take_snapshot
 from kmnist.config import TrainConfig
 from kmnist.experiment import prepare, train
 from kmnist.sample import draw_dataset
@@ -113,7 +113,9 @@ def perform(trainers: int, epochs: int, server_processes: int) -> Crowd:
         runs = [run for run in client.search_runs(_experiments(client)) if run.info.run_id != alone.info.run_id]
         total.statuses += trainers - len(runs)
         for run in runs:
-            total.add(compare(take_snapshot(client, run.info.run_id), expected))
+            found = compare(take_snapshot(client, run.info.run_id), expected)
+            found.blocked_seconds = blocked_seconds(client, run.info.run_id, None)
+            total.add(found)
         times = np.array(probe.milliseconds)
         p99 = float(np.percentile(times, 99))
         return Crowd(seconds, after - before, statistics.median(times), p99, total, len(list_pending(folder)))

@@ -48,6 +48,7 @@ def main(*, rounds: int = 50, seed: int = 0, postgres: bool = False) -> None:
     postgres
         let it happen to a PostgreSQL server under the tracking server
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background command would pass on to ignore it
     total = perform(rounds, seed, postgres)
     print(f"{rounds} rounds, seed {seed}: {total}")
 
