@@ -6,6 +6,7 @@ from experiments.benchmarks.faults import perform
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_whatever_happens_to_server_and_training() -> None:
     found = perform(rounds=2, seed=0, postgres=False)
     assert found.blocked_seconds < 1

@@ -144,7 +144,7 @@ def test_a_slow_server_slows_nothing_down(
         done.set()
         slowing.join()
     assert seconds_between_epochs(result) < 0.5
-    assert took < 30  # the figures are drawn in it
+    assert took < 60  # the figures are drawn in it
     assert run.unsent_bytes == run.rejected == 0
     assert points(client, run.id, "valid/loss") == curve(result)
     assert client.get_run(run.id).info.status == "FINISHED"
@@ -175,6 +175,7 @@ def test_an_experiment_deleted_during_a_run_is_waited_for(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 def test_after_a_full_disk_a_run_goes_on_as_if_nothing_had_been(store: str, small_disk: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kmnist", "train", "--work-dir", str(small_disk)]
     settings = ["--dataset", "sample", "--hidden", "32", "--epochs", "150"]

@@ -124,6 +124,7 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
     """A worker is killed, then everything at once; the same command goes on, and meets the budget."""
     slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--pruner", "none", "--confirm-seeds", "0"]
