@@ -6,7 +6,6 @@ python -m experiments.benchmarks.inference --rounds 5
 import json
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,6 @@ import mlflow.pytorch
 import numpy as np
 import numpy.typing as npt
 import requests
-import tenacity
 from mlflow.models import infer_signature
 from PIL import Image
 
@@ -30,6 +28,7 @@ from kmnist import load_model
 from kmnist.config import TrainConfig
 from kmnist.models import build
 from kmnist.tracking.model import save_model
+from tests.servers import free_port, wait_until_it_answers
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
 MANY = 10_000
@@ -147,17 +146,14 @@ def median(times: int, action: Callable[[], object]) -> float:
 @contextmanager
 def served(model: Path, folder: Path) -> Iterator[str]:
     """``mlflow models serve``; gives where to send pictures."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
     with (folder / f"{model.name}.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--port", port], stdout=log, stderr=log, cwd=folder, start_new_session=True
         )
     try:
-        wait = tenacity.Retrying(stop=tenacity.stop_after_delay(90), wait=tenacity.wait_fixed(0.2))
-        wait(lambda: requests.get(f"http://127.0.0.1:{port}/ping", timeout=2).raise_for_status())
+        wait_until_it_answers(f"http://127.0.0.1:{port}/ping", process, folder / f"{model.name}.log")
         yield f"http://127.0.0.1:{port}/invocations"
     finally:
         os.killpg(process.pid, signal.SIGKILL)

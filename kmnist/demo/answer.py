@@ -1,6 +1,5 @@
 """From what a browser sends to an answer."""
 
-import binascii
 from base64 import b64decode
 from dataclasses import dataclass
 
@@ -50,5 +49,5 @@ def _content(drawing: object) -> bytes:
         raise PictureError(f"a drawing of {len(drawing):,} characters: must be at most {MOST_CHARACTERS:,}")
     try:
         return b64decode(drawing.removeprefix(PREFIX), validate=True)
-    except (binascii.Error, ValueError):  # the latter for what is not ASCII
+    except ValueError:  # of base64, and for what is not ASCII
         raise PictureError("damaged drawing: not base64") from None
