@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from kmnist.tracking.journal import Journal, Record
-from kmnist.tracking.model import publish_model
+from kmnist.tracking.publish import publish_model
 
 #: Answers that no repetition will change: the record itself is wrong. All else is an outage, and is waited out.
 HOPELESS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"}
