@@ -1,8 +1,8 @@
 """A run's checkpoint: one file that is either the old state or the new one, never half of it, and holds no pickle.
 
-The format is safetensors (https://github.com/huggingface/safetensors): the weights, the best weights and the
-optimizer's tensors by name, and everything else as JSON in the file's metadata. No generator states are kept: all
-randomness of an epoch is a function of the seed and the epoch's number (see ``training.py``).
+The format is safetensors (https://github.com/huggingface/safetensors): the weights, the best weights and the state of
+the optimisation by name, and everything else as JSON in the file's metadata. No generator states are kept: all
+randomness of an epoch is a function of the seed and the epoch's number (see ``training/fit.py``).
 """
 
 import json
@@ -18,11 +18,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from kmnist.config import TrainConfig
+from kmnist.data.spec import DataSpec
 from kmnist.errors import CheckpointError, SettingError
 from kmnist.metrics import Counts, Metrics
-from kmnist.training import Epoch
+from kmnist.training.compute import Compute
+from kmnist.training.fit import Epoch, TrainState
 
 FILE_NAME = "checkpoint.safetensors"
+VERSION = 2  # of the form; 1 had no number
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +35,14 @@ class Checkpoint:
     Attributes:
         run_id: the tracked run.
         config: its settings.
-        data_digests: SHA-256 of the train and test images, by split.
+        compute: where and how it computes.
+        spec: of the data set.
+        data_digests: SHA-256 of the train, valid and test images, by split.
         epochs: every epoch so far.
         best_epoch: number of the epoch whose weights ``best`` holds.
         model: weights of the last epoch, by name.
         best: weights of the best epoch, by name.
-        train_state: what ``TrainState.state_dict`` gave.
+        optimisation: its state after the last epoch.
         confusion: the validation confusion matrix of the last epoch. It is here, as is the load, because it is logged
             after this file is written, and whoever resumes cannot know whether it was.
         load: of the machine in the last epoch, as metrics.
@@ -45,14 +50,21 @@ class Checkpoint:
 
     run_id: str
     config: TrainConfig
+    compute: Compute
+    spec: DataSpec
     data_digests: dict[str, str]
     epochs: list[Epoch]
     best_epoch: int
     model: dict[str, Tensor]
     best: dict[str, Tensor]
-    train_state: dict[str, Any]
+    optimisation: dict[str, Tensor]
     confusion: Counts
     load: dict[str, float]
+
+    @property
+    def train_state(self) -> TrainState:
+        """What ``fit`` goes on from."""
+        return TrainState(len(self.epochs), self.optimisation)
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -61,19 +73,17 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         CheckpointError: it cannot be written; what was there before is untouched.
     """
-    optimizer = checkpoint.train_state["optimizer"]
-    tensors = {
-        **{f"model/{name}": tensor for name, tensor in checkpoint.model.items()},
-        **{f"best/{name}": tensor for name, tensor in checkpoint.best.items()},
-        **{f"optimizer/{key}/{name}": x for key, state in optimizer["state"].items() for name, x in state.items()},
-    }
+    parts = {"model": checkpoint.model, "best": checkpoint.best, "optimisation": checkpoint.optimisation}
+    tensors = {f"{part}/{name}": tensor for part, of_part in parts.items() for name, tensor in of_part.items()}
     facts = {
+        "version": VERSION,
         "run_id": checkpoint.run_id,
         "config": checkpoint.config.as_text(),
+        "compute": asdict(checkpoint.compute),
+        "spec": checkpoint.spec.to_json(),
         "data_digests": checkpoint.data_digests,
         "epochs": [asdict(replace(epoch, live=None)) for epoch in checkpoint.epochs],
         "best_epoch": checkpoint.best_epoch,
-        "train_state": {**checkpoint.train_state, "optimizer": {"param_groups": optimizer["param_groups"]}},
         "confusion": checkpoint.confusion.tolist(),
         "load": checkpoint.load,
     }
@@ -113,30 +123,29 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["kmnist"])
+            if facts.get("version", 1) != VERSION:
+                raise CheckpointError(
+                    f"{path} was written by another version of this program (form {facts.get('version', 1)}, this one "
+                    f"reads {VERSION}); go on with that version (the tag version.kmnist of run {folder.name}), or delete "
+                    "it and train anew"
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        state: dict[int, dict[str, Tensor]] = {}
-        for name in tensors:
-            if name.startswith("optimizer/"):
-                _, key, field = name.split("/")
-                state.setdefault(int(key), {})[field] = tensors[name]
-        train_state = facts["train_state"]
-        train_state["optimizer"]["state"] = state
         return Checkpoint(
             run_id=facts["run_id"],
             config=TrainConfig.parse(facts["config"]),
+            compute=Compute(**facts["compute"]),
+            spec=DataSpec.from_json(facts["spec"]),
             data_digests=facts["data_digests"],
             epochs=[_epoch(numbers) for numbers in facts["epochs"]],
             best_epoch=facts["best_epoch"],
             model=_below("model/", tensors),
             best=_below("best/", tensors),
-            train_state=train_state,
+            optimisation=_below("optimisation/", tensors),
             confusion=np.array(facts["confusion"], np.int64),
             load=facts["load"],
         )
     except (SafetensorError, SettingError, OSError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or of another version of this program ({error}); delete it and train anew"
-        ) from error
+        raise CheckpointError(f"{path} is damaged ({error}); delete it and train anew") from error
 
 
 def _epoch(numbers: dict[str, Any]) -> Epoch:

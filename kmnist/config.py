@@ -1,94 +1,26 @@
-"""``TrainConfig``: every setting that decides a training's numbers, defined once.
+"""``TrainConfig``: every setting that decides a training's numbers, composed of the groups of the rooms that they are for.
 
-The command line, ``MLproject``, experiment files and MLflow's parameters are all read from this model. What does not
-decide numbers (data folder, device, tracking server) is an argument of the command, not a setting. Those that a study
-searches carry their range.
+The command line, ``MLproject``, experiment files, search spaces and MLflow's parameters are all read from it: flat
+names outside, groups inside. What does not decide numbers (data folder, device, tracking server) is an argument of the
+command, not a setting.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import Field, SerializeAsAny
+from pydantic.fields import FieldInfo
 
-from kmnist.ranges import Choices, Layers, Range, SearchRange
-from kmnist.settings import Settings
-
-
-def _split_commas(value: Any) -> Any:
-    """``"512,256"`` -> ``["512", "256"]``; everything else is left to pydantic."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return [value] if isinstance(value, int) else value
+from kmnist.errors import SettingError
+from kmnist.models.families import DEFAULT_ARCH, FAMILIES, NetSettings
+from kmnist.settings import Searched, to_text, unknown_name
+from kmnist.training.settings import FitSettings
 
 
-def _resolve_dropout(value: Any, info: ValidationInfo) -> Any:
-    """``auto`` is what the report's architecture means by it."""
-    if value in (None, "auto"):
-        return 0.5 if info.data.get("arch") == "dropout" else 0.0
-    return value
-
-
-def _refuse_dropout(value: float, info: ValidationInfo) -> float:
-    """A setting without an effect would be believed by whoever reads the run."""
-    if value and info.data.get("arch") == "plain":
-        raise ValueError("arch=plain has no dropout; use arch=dropout, or leave dropout out")
-    return value
-
-
-@dataclass(frozen=True)
-class Searched:
-    """Marks a setting that a study searches by default, and says where.
-
-    Attributes:
-        over: the range.
-        arch: the only architecture that has the setting; ``None``: all have it.
-    """
-
-    over: SearchRange
-    arch: str | None = None
-
-
-class TrainConfig(Settings):
+class TrainConfig(FitSettings):
     """The settings of one training run."""
 
-    arch: Literal["plain", "dropout"] = Field("plain", description="architecture: plain or dropout")
-    hidden: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=65_536)], ...],
-        BeforeValidator(_split_commas),
-        Searched(Layers(count=Range(low=1, high=4), width=Range(low=64, high=1024, log=True))),
-    ] = Field((512, 256, 128, 64), min_length=1, description="widths of the hidden layers, comma-separated")
-    dropout: Annotated[
-        float,
-        BeforeValidator(_resolve_dropout),
-        AfterValidator(_refuse_dropout),
-        Searched(Range(low=0, high=0.6), arch="dropout"),
-    ] = Field(
-        cast(float, "auto"),
-        ge=0,
-        lt=1,
-        description="probability of dropping a hidden unit; auto: 0.5 for arch=dropout, else 0",
-    )
-    epochs: int = Field(10, ge=1, le=100_000, description="passes over the training images")
-    batch_size: Annotated[int, Searched(Choices(values=(64, 128, 256, 512)))] = Field(
-        128, ge=1, description="images in one step of the optimizer"
-    )
-    learning_rate: Annotated[float, Searched(Range(low=1e-4, high=1e-2, log=True))] = Field(
-        0.001, gt=0, le=100, description="step size; the peak of the schedule"
-    )
-    optimizer: Annotated[Literal["adam", "adamw", "sgd", "rmsprop"], Searched(Choices(values=("adam", "adamw")))] = (
-        Field("adam", description="adam, adamw, sgd (Nesterov momentum 0.9) or rmsprop")
-    )
-    schedule: Annotated[
-        Literal["constant", "cosine", "onecycle", "step"], Searched(Choices(values=("constant", "cosine", "onecycle")))
-    ] = Field(
-        "constant", description="learning rate over time: constant, cosine, onecycle or step (a tenth at 1/2 and 3/4)"
-    )
-    weight_decay: Annotated[float, Searched(Range(low=1e-6, high=0.1, log=True))] = Field(
-        0.0, ge=0, le=1, description="weight decay; decoupled from the gradient in adamw only"
-    )
-    label_smoothing: Annotated[float, Searched(Range(low=0, high=0.2))] = Field(
-        0.0, ge=0, lt=1, description="probability moved from the label to all classes"
-    )
+    net: SerializeAsAny[NetSettings]
     normalise: Literal["standard", "unit"] = Field(
         "standard", description="pixels: standard (mean 0, deviation 1) or unit (0 to 1)"
     )
@@ -97,25 +29,88 @@ class TrainConfig(Settings):
         "valid_accuracy", description="what makes an epoch the best: valid_loss or valid_accuracy"
     )
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better one; 0: never")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="arithmetic of the matrix products: fp32, bf16, or auto (what the processor is fast at)"
-    )
-    seed: int = Field(0, ge=0, lt=2**32, description="seed of weights, split, data order and dropout")
-    dataset: Literal["auto", "kmnist", "sample"] = Field(
-        "auto", description="kmnist, sample (drawn by the program), or auto (kmnist where it can be had)"
+    dataset: str = Field(
+        "auto",
+        description="kmnist, kuzushiji49, sample (drawn by the program), auto (kmnist where it can be had, else the "
+        "sample), or a folder of four IDX files",
     )
 
+    @property
+    def arch(self) -> str:
+        """The architecture."""
+        return self.net.arch
+
     @classmethod
-    def searched(cls) -> dict[str, Searched]:
-        """The settings that a study searches if it is told nothing else, in the order of their definition."""
-        marks = {name: field.metadata for name, field in cls.model_fields.items()}
+    def fields(cls, arch: str | None = None) -> dict[str, FieldInfo]:
+        """Every setting by its flat name, those of the architecture first; without one, only what all share.
+
+        Raises:
+            SettingError: there is no such architecture.
+        """
+        shared = {name: field for name, field in cls.model_fields.items() if name != "net"}
+        net = family_settings(arch) if arch else NetSettings
+        return {**net.model_fields, **shared}
+
+    @classmethod
+    def searched(cls, arch: str) -> dict[str, Searched]:
+        """The settings that a study of an architecture searches if it is told nothing else."""
+        marks = {name: field.metadata for name, field in cls.fields(arch).items()}
         return {name: mark for name, metadata in marks.items() for mark in metadata if isinstance(mark, Searched)}
+
+    @classmethod
+    def parse(cls, settings: Mapping[str, Any], where: str = "") -> Self:
+        """Build from flat names, for example ``{"arch": "plain", "hidden": "512,256", "learning_rate": "1e-3"}``.
+
+        Raises:
+            SettingError: one line for each setting that is unknown, of another architecture, malformed or out of its
+                range.
+        """
+        arch = str(settings.get("arch", DEFAULT_ARCH))
+        family = family_settings(arch, where)
+        known = cls.fields(arch)
+        problems = [where + unknown_setting(name, arch) for name in settings if name not in known]
+        of_net = {name: value for name, value in settings.items() if name in family.model_fields}
+        rest = {name: value for name, value in settings.items() if name in known and name not in of_net}
+        try:
+            net: NetSettings | None = family.parse({"arch": arch, **of_net}, where)
+        except SettingError as error:
+            net, problems = None, [*problems, str(error)]
+        try:
+            config = super().parse({**rest, "net": net or family(arch=arch)}, where)
+        except SettingError as error:
+            problems.append(str(error))
+        if problems:
+            raise SettingError("\n".join(problems))
+        return config
+
+    def as_text(self) -> dict[str, str]:
+        """Each setting, by its flat name, as the text that :meth:`parse` reads back to an equal value."""
+        return {name: to_text(self[name]) for name in self.fields(self.arch)}
 
     def changed(self) -> dict[str, str]:
         """The settings, as text, that differ from the defaults: what one must type to repeat this config."""
         usual = type(self).parse({"arch": self.arch})
-        return {
-            name: text
-            for name, text in self.as_text().items()
-            if name == "arch" or getattr(self, name) != getattr(usual, name)
-        }
+        return {name: text for name, text in self.as_text().items() if name == "arch" or self[name] != usual[name]}
+
+    def __getitem__(self, name: str) -> Any:
+        """A setting by its flat name."""
+        return getattr(self if name in type(self).model_fields else self.net, name)
+
+
+def family_settings(arch: str, where: str = "") -> type[NetSettings]:
+    """The class of an architecture's own settings.
+
+    Raises:
+        SettingError: there is no such architecture.
+    """
+    if arch not in FAMILIES:
+        raise SettingError(where + unknown_name("arch", arch, list(FAMILIES)))
+    return FAMILIES[arch].settings
+
+
+def unknown_setting(name: str, arch: str) -> str:
+    """A line about a setting that an architecture does not have."""
+    others = [other for other in FAMILIES if name in FAMILIES[other].settings.model_fields]
+    if others:
+        return f"{name}: arch={arch} has no {name}; leave it out, or use arch={' or '.join(others)}"
+    return unknown_name("setting", name, list(TrainConfig.fields(arch)))

@@ -2,18 +2,7 @@
 
 from kmnist.experiment.results import Result
 from kmnist.experiment.run import NullRun, Run
-from kmnist.experiment.splits import Splits, TuningSplits, prepare
+from kmnist.experiment.splits import Splits, prepare
 from kmnist.experiment.train import OnEpoch, Trained, train, train_epochs
 
-__all__ = [
-    "NullRun",
-    "OnEpoch",
-    "Result",
-    "Run",
-    "Splits",
-    "Trained",
-    "TuningSplits",
-    "prepare",
-    "train",
-    "train_epochs",
-]
+__all__ = ["NullRun", "OnEpoch", "Result", "Run", "Splits", "Trained", "prepare", "train", "train_epochs"]

@@ -2,26 +2,34 @@
 
 from kmnist.config import TrainConfig
 from kmnist.metrics import Metrics
+from kmnist.data import DataSpec
 from kmnist.settings import as_flags
-from kmnist.training import Epoch
+from kmnist.training.fit import Epoch
 
 SAMPLE_WARNING = (
     "> **Trained on the drawn sample set, not on Kuzushiji-MNIST.** Its numbers say nothing about KMNIST, "
     "and this model cannot be registered.\n\n"
 )
+
+
+def sample_warning(dataset: str) -> str:
+    """What the note of a run on the drawn sample begins with; nothing for other data sets."""
+    return SAMPLE_WARNING if dataset == "sample" else ""
+
+
 HEADER = """\
 | epoch | train loss | train accuracy | valid loss | valid accuracy | test loss | test accuracy |
 | --- | --- | --- | --- | --- | --- | --- |"""
 
 
 def note(
-    config: TrainConfig, dataset: str, train_digest: str, best: Epoch, last: Epoch, test: Metrics, test_last: Metrics
+    config: TrainConfig, spec: DataSpec, train_digest: str, best: Epoch, last: Epoch, test: Metrics, test_last: Metrics
 ) -> str:
     """Results, where the figures are, and the command that repeats the run.
 
     Args:
         config: the settings.
-        dataset: ``kmnist`` or ``sample``.
+        spec: of the data set.
         train_digest: SHA-256 of the training images.
         best: the epoch whose weights were kept.
         last: the last epoch.
@@ -34,15 +42,16 @@ def note(
         f"| {epoch.valid.accuracy:.2%} | {on_test.loss:.4f} | **{on_test.accuracy:.2%}** |"
         for name, epoch, on_test in rows
     )
-    settings = {**config.changed(), "dataset": dataset}
-    return f"""{SAMPLE_WARNING if dataset == "sample" else ""}{HEADER}
+    settings = {**config.changed(), "dataset": spec.name if config.dataset == "auto" else config.dataset}
+    height, width = spec.shape
+    return f"""{sample_warning(spec.name)}{HEADER}
 {table}
 
 The best epoch was chosen by `{config.select_by}`; the test split was evaluated once, after the last epoch.
 
 **Artifacts.** `figures/`: `learning_curves`, `confusion_matrix`, `misclassified`, `samples`, `class_distribution`.
 `reports/`: `classification_report`, `per_class`, `confusions`, `predictions`. The model takes raw pixels 0..255 of
-shape (N, 28, 28) and gives log-probabilities (N, 10).
+shape (N, {height}, {width}) and gives log-probabilities (N, {len(spec.classes)}).
 
 **Repeat it** at the commit in the tag `git.commit`; training images SHA-256 `{train_digest[:16]}…`:
 

@@ -1,18 +1,21 @@
 """What a finished training leaves in its run: final metrics, the note, tables and figures."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
 
-from kmnist import figures, metrics
+from kmnist import figures, metrics, record
 from kmnist.config import TrainConfig
+from kmnist.data import Images
 from kmnist.experiment.note import note
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.metrics import Metrics
-from kmnist.training import Epoch
+from kmnist.training.fit import Epoch
 
 LogProbabilities = npt.NDArray[np.float32]
 
@@ -36,51 +39,62 @@ class Result:
     seconds: float
 
 
-def log_results(
-    config: TrainConfig,
-    splits: Splits,
-    train_digest: str,
-    result: Result,
-    log_probabilities: LogProbabilities,
-    run: Run,
-) -> None:
-    """Log everything but the model.
+@dataclass(frozen=True)
+class Evaluated:
+    """All that tables and figures are made from.
 
-    Args:
-        config: the settings.
-        splits: what was trained and tested on.
-        train_digest: SHA-256 of the training images.
+    Attributes:
+        splits: what was trained on.
+        test: what was tested on.
         result: the numbers.
-        log_probabilities: (N, 10) of the best epoch's weights on the test split.
-        run: where to.
+        log_probabilities: (N, C) of the best epoch's weights on the test split.
     """
+
+    splits: Splits
+    test: Images
+    result: Result
+    log_probabilities: LogProbabilities
+
+    @property
+    def predicted(self) -> metrics.Counts:
+        """The class of each test image, (N,)."""
+        return self.log_probabilities.argmax(axis=1)
+
+    @property
+    def confusion(self) -> metrics.Counts:
+        """(C, C)."""
+        return metrics.confusion_matrix(self.test.labels, self.predicted, len(self.splits.spec.classes))
+
+
+def log_results(config: TrainConfig, evaluated: Evaluated, run: Run) -> None:
+    """Log everything but the model."""
+    result = evaluated.result
     best, last = result.best, result.epochs[-1]
     # Stamped with their epoch's time, so that a run which is resumed only to be finished logs the same points again.
-    tested = {"test/loss": result.test.loss, "test/accuracy": result.test.accuracy}
-    run.log_metrics(tested, best.number, best.timestamp_ms)
-    run.log_metrics(
-        {
-            "test_last/loss": result.test_last.loss,
-            "test_last/accuracy": result.test_last.accuracy,
-            "best_epoch": best.number,
-        },
-        last.number,
-        last.timestamp_ms,
-    )
-    run.log_note(note(config, splits.name, train_digest, best, last, result.test, result.test_last))
-    for name, text in _reports(splits.test.labels, log_probabilities).items():
-        run.log_file(text.encode(), f"reports/{name}")
-    for name, png in _figures(splits, result, log_probabilities).items():
-        run.log_file(png, f"figures/{name}.png")
+    run.log_metrics(split_metrics(record.TEST, result.test), best.number, best.timestamp_ms)
+    at_last = {**split_metrics(record.TEST_LAST, result.test_last), record.BEST_EPOCH: best.number}
+    run.log_metrics(at_last, last.number, last.timestamp_ms)
+    splits = evaluated.splits
+    run.log_note(note(config, splits.spec, splits.digests["train"], best, last, result.test, result.test_last))
+    run.log_file(json.dumps(splits.spec.to_json(), ensure_ascii=False, indent=2).encode(), record.DATA_SPEC)
+    for name, text in _reports(evaluated).items():
+        run.log_file(text.encode(), f"{record.REPORTS}/{name}")
+    for name, draw in FIGURES.items():
+        run.log_file(draw(evaluated), f"{record.FIGURES}/{name}.png")
 
 
-def _reports(actual: metrics.Counts, log_probabilities: LogProbabilities) -> dict[str, str]:
-    predicted = log_probabilities.argmax(axis=1)
-    text, numbers = metrics.classification_report(actual, predicted)
+def split_metrics(split: str, found: Metrics) -> dict[str, float]:
+    """The numbers of a split under the names that they have in MLflow."""
+    return {record.metric(split, name): value for name, value in found.as_dict().items()}
+
+
+def _reports(evaluated: Evaluated) -> dict[str, str]:
+    actual, predicted, spec = evaluated.test.labels, evaluated.predicted, evaluated.splits.spec
+    text, numbers = metrics.classification_report(actual, predicted, spec)
     tables = {
-        "per_class.csv": metrics.per_class_table(actual, predicted),
-        "predictions.csv": metrics.predictions_table(actual, log_probabilities),
-        "confusions.csv": metrics.confusions_table(metrics.confusion_matrix(actual, predicted)),
+        "per_class.csv": metrics.per_class_table(actual, predicted, spec),
+        "predictions.csv": metrics.predictions_table(actual, evaluated.log_probabilities, spec),
+        "confusions.csv": metrics.confusions_table(evaluated.confusion, spec),
     }
     return {
         "classification_report.txt": text,
@@ -89,23 +103,43 @@ def _reports(actual: metrics.Counts, log_probabilities: LogProbabilities) -> dic
     }
 
 
-def _figures(splits: Splits, result: Result, log_probabilities: LogProbabilities) -> dict[str, bytes]:
-    labels = {"train": splits.train.labels, "valid": splits.valid.labels, "test": splits.test.labels}
-    confusion = metrics.confusion_matrix(splits.test.labels, log_probabilities.argmax(axis=1))
-    title = f"{splits.name} test split, weights of epoch {result.best.number}: accuracy {result.test.accuracy:.2%}"
-    return {
-        "learning_curves": figures.learning_curves(
-            [epoch.number for epoch in result.epochs],
-            _curves([epoch.train for epoch in result.epochs]),
-            _curves([epoch.valid for epoch in result.epochs]),
-            result.best.number,
-        ),
-        "confusion_matrix": figures.confusion(confusion, title),
-        "misclassified": figures.misclassified(splits.test.pixels, splits.test.labels, np.exp(log_probabilities)),
-        "samples": figures.samples(splits.train.pixels, splits.train.labels),
-        "class_distribution": figures.class_distribution(labels),
-    }
+def _learning_curves(evaluated: Evaluated) -> bytes:
+    epochs = evaluated.result.epochs
+    curves = [
+        {"loss": [part.loss for part in parts], "accuracy": [part.accuracy for part in parts]}
+        for parts in ([epoch.train for epoch in epochs], [epoch.valid for epoch in epochs])
+    ]
+    return figures.learning_curves([epoch.number for epoch in epochs], *curves, evaluated.result.best.number)
 
 
-def _curves(parts: list[Metrics]) -> dict[str, list[float]]:
-    return {"loss": [part.loss for part in parts], "accuracy": [part.accuracy for part in parts]}
+def _confusion_matrix(evaluated: Evaluated) -> bytes:
+    spec, result = evaluated.splits.spec, evaluated.result
+    title = f"{spec.name} test split, weights of epoch {result.best.number}: accuracy {result.test.accuracy:.2%}"
+    content = BytesIO()
+    figures.confusion_matrix_image(evaluated.confusion, spec, title).save(content, "png")
+    return content.getvalue()
+
+
+def _misclassified(evaluated: Evaluated) -> bytes:
+    test, spec = evaluated.test, evaluated.splits.spec
+    return figures.misclassified(test.pixels, test.labels, np.exp(evaluated.log_probabilities), spec)
+
+
+def _samples(evaluated: Evaluated) -> bytes:
+    train = evaluated.splits.train
+    return figures.samples(train.pixels, train.labels, evaluated.splits.spec)
+
+
+def _class_distribution(evaluated: Evaluated) -> bytes:
+    splits = {"train": evaluated.splits.train, "valid": evaluated.splits.valid, "test": evaluated.test}
+    return figures.class_distribution({name: of.labels for name, of in splits.items()}, evaluated.splits.spec)
+
+
+#: Name of the PNG -> what draws it. To add a figure: a function in ``kmnist/figures/`` and a line here.
+FIGURES: dict[str, Callable[[Evaluated], bytes]] = {
+    "learning_curves": _learning_curves,
+    "confusion_matrix": _confusion_matrix,
+    "misclassified": _misclassified,
+    "samples": _samples,
+    "class_distribution": _class_distribution,
+}

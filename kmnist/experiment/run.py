@@ -6,7 +6,7 @@ from typing import Protocol
 from PIL import Image
 from torch import nn
 
-from kmnist.data import Images
+from kmnist.data import DataSpec, Images
 
 
 class Run(Protocol):
@@ -25,14 +25,11 @@ class Run(Protocol):
     def log_note(self, markdown: str) -> None:
         """What a person should read first."""
 
-    def log_data(self, context: str, images: Images, name: str, source: str) -> None:
+    def log_data(self, split: str, images: Images, spec: DataSpec, source: str) -> None:
         """One split as an input of the run."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
         """Numbers of one step; the same point logged again changes nothing."""
-
-    def load(self) -> dict[str, float]:
-        """The machine's load since the last call, as metrics."""
 
     def log_file(self, content: bytes, path: str) -> None:
         """An artifact."""
@@ -52,11 +49,8 @@ class NullRun:
     def log_params(self, params: Mapping[str, str]) -> None: ...
     def log_tags(self, tags: Mapping[str, str]) -> None: ...
     def log_note(self, markdown: str) -> None: ...
-    def log_data(self, context: str, images: Images, name: str, source: str) -> None: ...
+    def log_data(self, split: str, images: Images, spec: DataSpec, source: str) -> None: ...
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None: ...
-    def load(self) -> dict[str, float]:
-        return {}
-
     def log_file(self, content: bytes, path: str) -> None: ...
     def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None: ...
     def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None: ...

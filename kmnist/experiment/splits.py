@@ -4,36 +4,29 @@ from dataclasses import dataclass
 
 from kmnist.checkpoint import Checkpoint
 from kmnist.config import TrainConfig
-from kmnist.data import Dataset, Images, split
+from kmnist.data import Dataset, DataSpec, Images, split
 from kmnist.errors import CheckpointError, SettingError
 
 
 @dataclass(frozen=True)
-class TuningSplits:
-    """What a search may see: ``train`` and ``valid`` are the parts of a data set's train split.
+class Splits:
+    """What a training may see: ``train`` and ``valid`` are the parts of a data set's train split.
+
+    The test split is not among them: a training is handed it apart, a search never.
 
     Attributes:
-        name: of the data set.
+        spec: of the data set.
         source: where it is from.
-        digests: SHA-256 over all pixels and labels, by split; of the test split, too, which is not here.
+        train: images to learn from.
+        valid: images to choose by.
+        digests: SHA-256 over all pixels and labels, by split; of the test split, too.
     """
 
-    name: str
+    spec: DataSpec
     source: str
     train: Images
     valid: Images
     digests: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Splits(TuningSplits):
-    """A data set ready for training, with its test split."""
-
-    test: Images
-
-    def without_test(self) -> TuningSplits:
-        """The same, for a search."""
-        return TuningSplits(self.name, self.source, self.train, self.valid, self.digests)
 
 
 def prepare(config: TrainConfig, data: Dataset, resume: Checkpoint | None = None) -> Splits:
@@ -46,11 +39,10 @@ def prepare(config: TrainConfig, data: Dataset, resume: Checkpoint | None = None
     train_images, valid_images = split(data.train, config.valid_fraction, config.seed)
     if config.batch_size > len(train_images):
         raise SettingError(f"batch_size={config.batch_size}: must be at most the {len(train_images):,} training images")
-    digests = {"train": train_images.digest(), "valid": valid_images.digest(), "test": data.test.digest()}
-    splits = Splits(data.name, data.source, train_images, valid_images, digests, data.test)
+    digests = {"train": train_images.digest, "valid": valid_images.digest, "test": data.spec.digests["test"]}
     if resume is not None and resume.data_digests != digests:
         raise CheckpointError(
             f"the checkpoint of run {resume.run_id} was trained on other images (SHA-256 of train "
             f"{resume.data_digests['train'][:12]}, here {digests['train'][:12]}); use the same --data-dir"
         )
-    return splits
+    return Splits(data.spec, data.source, train_images, valid_images, digests)

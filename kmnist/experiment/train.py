@@ -10,15 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kmnist import record
 from kmnist.checkpoint import Checkpoint
 from kmnist.config import TrainConfig
 from kmnist.data import Images
-from kmnist.experiment.keeper import Keeper, epoch_metrics
-from kmnist.experiment.results import Result, log_results
+from kmnist.experiment.checkpointer import Checkpointer, epoch_metrics
+from kmnist.experiment.results import Evaluated, Result, log_results, split_metrics
 from kmnist.experiment.run import Run
-from kmnist.experiment.splits import Splits, TuningSplits
-from kmnist.models import build
-from kmnist.training import Epoch, evaluate, fit, resolve_precision
+from kmnist.experiment.splits import Splits
+from kmnist.models.build import build
+from kmnist.training.compute import Compute, measure_threads, resolve_precision, trial_step
+from kmnist.training.evaluate import evaluate, to_device
+from kmnist.training.fit import Epoch, fit
 
 OnEpoch: TypeAlias = Callable[[Epoch, Epoch], None]
 
@@ -29,6 +32,7 @@ class Trained:
 
     Attributes:
         model: with the weights of the last epoch.
+        compute: where and how it was trained.
         best_weights: those of the best epoch.
         epochs: every epoch.
         best: the best epoch, chosen on the validation split.
@@ -36,6 +40,7 @@ class Trained:
     """
 
     model: nn.Module
+    compute: Compute
     best_weights: dict[str, Tensor]
     epochs: list[Epoch]
     best: Epoch
@@ -45,22 +50,29 @@ class Trained:
 def train(
     config: TrainConfig,
     splits: Splits,
+    test: Images,
     run: Run,
     folder: Path,
     *,
-    device: torch.device | str = "cpu",
+    device: str = "cpu",
+    threads: int | None = None,
     resume: Checkpoint | None = None,
+    measure_load: Callable[[], dict[str, float]] = dict,
     on_epoch: OnEpoch = lambda epoch, best: None,
 ) -> Result:
     """Train, write everything down, and evaluate on the test split once, after the last epoch.
 
     Args:
         config: the settings.
-        splits: from :func:`prepare`, which has compared them with ``resume``; ``test`` is not looked at before the end.
+        splits: from :func:`prepare`, which has compared them with ``resume``.
+        test: not looked at before the end.
         run: where to write to.
         folder: for the checkpoint, written after every epoch.
         device: where to compute.
-        resume: go on after this checkpoint's last epoch; the numbers are those of a run that was never stopped.
+        threads: to compute with on a CPU; ``None``: as many as are found to be fastest.
+        resume: go on after this checkpoint's last epoch, computing as it did; the numbers are those of a run that was
+            never stopped.
+        measure_load: gives the machine's load since it was called last, as metrics.
         on_epoch: called with each epoch and the best so far; what it raises ends the training.
 
     Raises:
@@ -68,52 +80,81 @@ def train(
         TrainingDiverged: the loss is no longer a number.
     """
     if resume is None:
-        run.log_data("test", splits.test, splits.name, splits.source)
-    trained = train_epochs(config, splits, run, folder, device=device, resume=resume, on_epoch=on_epoch)
-    test_last, _ = evaluate(trained.model, splits.test, device)
-    trained.model.load_state_dict(trained.best_weights)
-    test, log_probabilities = evaluate(trained.model, splits.test, device)
-    result = Result(trained.epochs, trained.best, test, test_last, trained.seconds)
-    log_results(config, splits, splits.digests["train"], result, log_probabilities.numpy(), run)
-    linked = {**epoch_metrics(result.best), "test/loss": test.loss, "test/accuracy": test.accuracy}
+        run.log_data(record.TEST, test, splits.spec, splits.source)
+    trained = train_epochs(
+        config,
+        splits,
+        run,
+        folder,
+        device=device,
+        threads=threads,
+        resume=resume,
+        measure_load=measure_load,
+        on_epoch=on_epoch,
+    )
+    with trained.compute.active():
+        test_last, _ = evaluate(trained.model, test, trained.compute.device)
+        trained.model.load_state_dict(trained.best_weights)
+        tested, log_probabilities = evaluate(trained.model, test, trained.compute.device)
+    result = Result(trained.epochs, trained.best, tested, test_last, trained.seconds)
+    log_results(config, Evaluated(splits, test, result, log_probabilities.numpy()), run)
+    linked = {**epoch_metrics(result.best), **split_metrics(record.TEST, tested)}
     run.log_model(trained.model, result.best.number, linked, result.best.timestamp_ms)
     return result
 
 
 def train_epochs(
     config: TrainConfig,
-    splits: TuningSplits,
+    splits: Splits,
     run: Run,
     folder: Path,
     *,
-    device: torch.device | str = "cpu",
+    device: str = "cpu",
+    threads: int | None = None,
     resume: Checkpoint | None = None,
+    measure_load: Callable[[], dict[str, float]] = dict,
     on_epoch: OnEpoch = lambda epoch, best: None,
 ) -> Trained:
     """The part of :func:`train` that a search may do: it is given no test split. Arguments and errors are the same."""
-    model = build(config, *_mean_and_std(splits.train))
+    pixels = _mean_and_std(splits.train) if config.normalise == "standard" else (0.0, 1.0)
+    model = build(config.net, splits.spec, seed=config.seed, pixels=pixels)
     if resume is None:
-        _log_start(config, splits, run, torch.device(device))
+        compute = resolve_compute(config, model, splits.train, device, threads)
+        _log_start(config, splits, run, compute)
     else:
+        compute = resume.compute
         model.load_state_dict(resume.model)
     started = time.perf_counter()
-    with Keeper(config, run, folder, splits.digests, model, resume) as keeper:
-        train_state = resume.train_state if resume else None
-        if not keeper.should_stop:
-            for epoch in fit(model, splits.train, splits.valid, config, device=device, resume=train_state):
-                keeper.keep(epoch)
-                on_epoch(epoch, keeper.best)
-                if keeper.should_stop:
+    with Checkpointer(config, compute, splits, run, folder, model, measure_load, resume) as checkpointer:
+        state = resume.train_state if resume else None
+        if not checkpointer.should_stop:
+            for epoch in fit(model, splits.train, splits.valid, config, compute, resume=state):
+                checkpointer.keep(epoch)
+                on_epoch(epoch, checkpointer.best)
+                if checkpointer.should_stop:
                     break
-    return Trained(model, keeper.best_weights, keeper.epochs, keeper.best, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Trained(model, compute, checkpointer.best_weights, checkpointer.epochs, checkpointer.best, seconds)
 
 
-def _log_start(config: TrainConfig, splits: TuningSplits, run: Run, device: torch.device) -> None:
+def resolve_compute(
+    config: TrainConfig, model: nn.Module, images: Images, device: str, threads: int | None
+) -> Compute:
+    """Where and how a run is going to compute, measured where it is not said."""
+    on = torch.device(device)
+    precision = resolve_precision(config.precision, on)
+    if threads is None:
+        first = images[np.arange(min(config.batch_size, len(images)))]
+        threads = measure_threads(trial_step(model.to(on), *to_device(first, on), bf16=precision == "bf16"))
+    return Compute(device, precision, threads)
+
+
+def _log_start(config: TrainConfig, splits: Splits, run: Run, compute: Compute) -> None:
     run.log_params(config.as_text())
-    precision = resolve_precision(config.precision, device)
-    run.log_tags({"dataset": splits.name, "device": str(device), "precision": precision})
-    for context, images in (("train", splits.train), ("valid", splits.valid)):
-        run.log_data(context, images, splits.name, splits.source)
+    about = {record.DATASET: splits.spec.name, record.OFFICIAL: str(splits.spec.official).lower()}
+    run.log_tags({**about, **compute.as_tags()})
+    for split, images in ((record.TRAIN, splits.train), (record.VALID, splits.valid)):
+        run.log_data(split, images, splits.spec, splits.source)
 
 
 def _mean_and_std(images: Images) -> tuple[float, float]:

@@ -1,6 +1,10 @@
 """From numbers to pictures. Each function gives an image; none knows a model, a tracker or a tuner."""
 
+from kmnist.figures.confusion import confusion_matrix_image
+from kmnist.figures.curves import learning_curves
+from kmnist.figures.errors import misclassified
 from kmnist.figures.prediction import explanations
+from kmnist.figures.samples import class_distribution, samples
 from kmnist.figures.study import (
     study_curves,
     study_history,
@@ -9,19 +13,9 @@ from kmnist.figures.study import (
     study_slices,
     study_timeline,
 )
-from kmnist.figures.training import (
-    class_distribution,
-    confusion,
-    confusion_image,
-    learning_curves,
-    misclassified,
-    samples,
-)
-
 __all__ = [
     "class_distribution",
-    "confusion",
-    "confusion_image",
+    "confusion_matrix_image",
     "explanations",
     "learning_curves",
     "misclassified",

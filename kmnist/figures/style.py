@@ -5,7 +5,7 @@ from functools import wraps
 from io import BytesIO
 from typing import Any, ParamSpec
 
-from kmnist.kana import font_path
+from kmnist.fonts import font_path
 
 P = ParamSpec("P")
 

@@ -1,5 +1,5 @@
-"""The architectures. To add one: a file here, its name in ``TrainConfig.arch``, a line in ``BUILDERS``."""
+"""The networks, one family of architectures a file (or folder), with its settings in a file that knows no torch.
 
-from kmnist.models.build import BUILDERS, build
-
-__all__ = ["BUILDERS", "build"]
+``families`` lists them, ``build`` makes a network from settings and a ``DataSpec``. To add an architecture: a file with
+its settings and its network, and a line in ``families.FAMILIES``.
+"""

@@ -1,33 +1,27 @@
-"""From a config to a network."""
+"""From settings to a network."""
 
-from collections.abc import Callable
+from collections import OrderedDict
+from importlib import import_module
 
 import torch
 from torch import nn
 
-from kmnist.config import TrainConfig
-from kmnist.models.mlp import mlp
+from kmnist.data.spec import DataSpec
+from kmnist.models.families import FAMILIES, NetSettings
 from kmnist.models.normalise import Normalise
 
-#: ``TrainConfig.arch`` -> what builds it from the config and the layer that normalises its pixels.
-BUILDERS: dict[str, Callable[[TrainConfig, Normalise], nn.Module]] = {
-    "plain": mlp,
-    "dropout": mlp,
-}
 
-
-def build(config: TrainConfig, pixel_mean: float, pixel_std: float) -> nn.Module:
-    """A network in training mode: raw pixels 0..255 of shape (N, 28, 28), any dtype -> log-probabilities (N, 10).
-
-    The weights are drawn from ``config.seed``; torch's global generator is left as it was.
+def build(settings: NetSettings, spec: DataSpec, *, seed: int = 0, pixels: tuple[float, float] = (0.0, 1.0)) -> nn.Module:
+    """A network in training mode: raw pixels 0..255 (B, H, W), any dtype -> log-probabilities (B, classes).
 
     Args:
-        config: the settings.
-        pixel_mean: mean of the training pixels on the scale 0..1; used with ``normalise=standard``.
-        pixel_std: their standard deviation on the same scale.
+        settings: of its family.
+        spec: of the data it is for: image shape and classes.
+        seed: of its weights; torch's global generator is left as it was.
+        pixels: mean and standard deviation that pixels are normalised by, on the scale 0..1.
     """
-    standard = config.normalise == "standard"
-    normalise = Normalise(pixel_mean, pixel_std) if standard else Normalise(0.0, 1.0)
+    module, _, function = FAMILIES[settings.arch].network.partition(":")
     with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        return BUILDERS[config.arch](config, normalise)
+        torch.manual_seed(seed)
+        network = getattr(import_module(module), function)(settings, spec)
+    return nn.Sequential(OrderedDict(normalise=Normalise(*pixels), network=network))

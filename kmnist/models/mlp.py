@@ -1,23 +1,33 @@
 """Multilayer perceptrons: the report's ``Classifier`` and ``ClassifierWithDropout``."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 
 from torch import nn
 
-from kmnist.config import TrainConfig
-from kmnist.kana import CLASSES
-from kmnist.models.normalise import Normalise
+from kmnist.data.spec import DataSpec
+from kmnist.models.mlp_settings import DropoutSettings, PlainSettings
 
 
-def mlp(config: TrainConfig, normalise: Normalise) -> nn.Module:
-    """784 -> ``config.hidden`` with ReLU (and dropout after each, where its probability is not 0) -> 10."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict(normalise=normalise, flatten=nn.Flatten())  # (B, 784)
-    for number, (inputs, outputs) in enumerate(pairwise((28 * 28, *config.hidden)), start=1):
+def plain(settings: PlainSettings, spec: DataSpec) -> nn.Module:
+    """H * W -> each of ``hidden`` with ReLU -> classes."""
+    return _mlp(spec, settings.hidden, dropout=0.0)
+
+
+def dropout(settings: DropoutSettings, spec: DataSpec) -> nn.Module:
+    """The same with dropout after each hidden layer."""
+    return _mlp(spec, settings.hidden, settings.dropout)
+
+
+def _mlp(spec: DataSpec, hidden: Sequence[int], dropout: float) -> nn.Module:
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())  # (B, H * W)
+    for number, (inputs, outputs) in enumerate(pairwise((prod(spec.shape), *hidden)), start=1):
         layers[f"fc{number}"] = nn.Linear(inputs, outputs)
         layers[f"relu{number}"] = nn.ReLU()
-        if config.dropout:
-            layers[f"dropout{number}"] = nn.Dropout(config.dropout)
-    layers[f"fc{len(config.hidden) + 1}"] = nn.Linear(config.hidden[-1], CLASSES)
-    layers["log_softmax"] = nn.LogSoftmax(dim=1)  # (B, 10)
+        if dropout:
+            layers[f"dropout{number}"] = nn.Dropout(dropout)
+    layers[f"fc{len(hidden) + 1}"] = nn.Linear(hidden[-1], len(spec.classes))
+    layers["log_softmax"] = nn.LogSoftmax(dim=1)  # (B, classes)
     return nn.Sequential(layers)

@@ -12,8 +12,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from kmnist.data import Dataset, Images
-from kmnist.kana import CLASSES, KANA, font_path
+from kmnist.data.images import Dataset, Images
+from kmnist.data.kmnist import CLASSES
+from kmnist.data.spec import DataSpec
+from kmnist.fonts import font_path
+
+SPEC = DataSpec("sample", "the drawn sample", CLASSES)
 
 TRAIN_IMAGES = 4_000
 TEST_IMAGES = 1_000
@@ -34,19 +38,19 @@ def draw_dataset(seed: int = 0, train: int = TRAIN_IMAGES, test: int = TEST_IMAG
     streams = np.random.SeedSequence(seed).spawn(2)
     glyphs = _glyphs()
     parts = [_draw(glyphs, count, np.random.default_rng(stream)) for count, stream in zip((train, test), streams)]
-    return Dataset("sample", f"kmnist.sample.draw_dataset(seed={seed}, train={train}, test={test})", parts[0], parts[1])
+    return Dataset.build(SPEC, f"kmnist.data.sample.draw_dataset(seed={seed}, train={train}, test={test})", *parts)
 
 
 def _glyphs() -> list[list[Floats]]:
     """Each kana at each stroke width, as float arrays (CANVAS, CANVAS) of 0..255."""
     font = ImageFont.truetype(str(font_path()), round(0.8 * CANVAS))
     drawn = []
-    for kana in KANA:
+    for label in CLASSES:
         widths = []
         for stroke in STROKES:
             image = Image.new("L", (CANVAS, CANVAS))
             ImageDraw.Draw(image).text(
-                (CANVAS / 2, CANVAS / 2), kana, fill=255, font=font, anchor="mm", stroke_width=stroke
+                (CANVAS / 2, CANVAS / 2), label.glyph, fill=255, font=font, anchor="mm", stroke_width=stroke
             )
             # The blur keeps thin strokes from falling between the sampling points of the 28-pixel grid.
             widths.append(ndimage.gaussian_filter(np.asarray(image, dtype=float), CANVAS / 28 / 2.5))
@@ -55,7 +59,7 @@ def _glyphs() -> list[list[Floats]]:
 
 
 def _draw(glyphs: list[list[Floats]], count: int, rng: np.random.Generator) -> Images:
-    labels = rng.permutation(np.arange(count) % CLASSES)
+    labels = rng.permutation(np.arange(count) % len(CLASSES))
     pixels = np.stack([_deform(glyphs[label][rng.integers(len(STROKES))], rng) for label in labels])
     return Images(pixels, labels.astype(np.int64))
 

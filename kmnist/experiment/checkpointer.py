@@ -1,39 +1,56 @@
 """What is kept of each epoch: the best weights in memory, a checkpoint on disk, its numbers in the run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from kmnist import figures
+from kmnist import record
 from kmnist.checkpoint import Checkpoint, save_checkpoint
 from kmnist.config import TrainConfig
 from kmnist.experiment.run import Run
-from kmnist.training import Epoch
+from kmnist.experiment.splits import Splits
+from kmnist.figures import confusion_matrix_image
+from kmnist.training.compute import Compute
+from kmnist.training.fit import Epoch
 
 CONFUSION_IMAGES = 10  # in the series with a step slider
 
 
-class Keeper:
+class Checkpointer:
     """Keeps the best weights and, in a thread of its own, the checkpoint and the log of each epoch.
 
     An epoch is logged after its checkpoint is on disk, so that a process killed at any moment leaves no epoch in the
     log that a resumed run would train, and log, again. The training waits only if the disk is an epoch behind.
+
+    Args:
+        config: the settings.
+        compute: where and how is computed.
+        splits: what is trained on.
+        run: where to write the numbers to.
+        folder: for the checkpoint.
+        model: that is trained.
+        measure_load: gives the machine's load since it was called last, as metrics.
+        resume: what to go on from.
     """
 
     def __init__(
         self,
         config: TrainConfig,
+        compute: Compute,
+        splits: Splits,
         run: Run,
         folder: Path,
-        digests: dict[str, str],
         model: nn.Module,
+        measure_load: Callable[[], dict[str, float]],
         resume: Checkpoint | None,
     ) -> None:
-        self._config, self._run, self._folder, self._digests, self._model = config, run, folder, digests, model
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kmnist-keeper")
+        self._config, self._compute, self._splits = config, compute, splits
+        self._run, self._folder, self._model, self._measure_load = run, folder, model, measure_load
+        self._objective = record.Objective.of(config.select_by)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kmnist-checkpointer")
         self._writing: Future[None] | None = None
         self.epochs: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
@@ -55,23 +72,20 @@ class Keeper:
         weights = _copy(self._model.state_dict())
         if not self.epochs or self._is_better(epoch):
             self.best, self.best_weights = replace(epoch, live=None), weights
-        state = epoch.live.state.state_dict()
-        state["optimizer"] = {
-            "state": {key: _copy(values) for key, values in state["optimizer"]["state"].items()},
-            "param_groups": [dict(group) for group in state["optimizer"]["param_groups"]],
-        }
         self.epochs.append(replace(epoch, live=None))
         # Clones, because safetensors refuses tensors that share memory, as the best epoch's own do.
         best = _copy(weights) if self.best_weights is weights else self.best_weights
         checkpoint = Checkpoint(
             run_id=self._run.id,
             config=self._config,
-            data_digests=self._digests,
+            compute=self._compute,
+            spec=self._splits.spec,
+            data_digests=self._splits.digests,
             epochs=list(self.epochs),
             best_epoch=self.best.number,
             model=weights,
             best=best,
-            train_state=state,
+            optimisation=_copy(epoch.live.optimisation.state_dict()),
             confusion=epoch.live.valid_confusion,
             load={},
         )
@@ -79,7 +93,7 @@ class Keeper:
         self._writing = self._thread.submit(self._write, checkpoint)
 
     def _write(self, checkpoint: Checkpoint) -> None:
-        checkpoint = replace(checkpoint, load=self._run.load())
+        checkpoint = replace(checkpoint, load=self._measure_load())
         save_checkpoint(checkpoint, self._folder)
         self._log(checkpoint)
 
@@ -89,19 +103,18 @@ class Keeper:
         run.log_metrics({**epoch_metrics(epoch), **checkpoint.load}, epoch.number, epoch.timestamp_ms)
         every = max(self._config.epochs // CONFUSION_IMAGES, 1)
         if epoch.number % every == 0 or epoch.number in (1, self._config.epochs):
-            image = figures.confusion_image(checkpoint.confusion)
-            run.log_image(image, "valid confusion", epoch.number, epoch.timestamp_ms)
+            image = confusion_matrix_image(checkpoint.confusion, checkpoint.spec)
+            run.log_image(image, record.VALID_CONFUSION, epoch.number, epoch.timestamp_ms)
 
     def _is_better(self, epoch: Epoch) -> bool:
-        if self._config.select_by == "valid_loss":
-            return epoch.valid.loss < self.best.valid.loss
-        return epoch.valid.accuracy > self.best.valid.accuracy
+        value, best = (objective_value(self._objective, either) for either in (epoch, self.best))
+        return self._objective.is_better(value, than=best)
 
     def _wait(self) -> None:
         if self._writing is not None:
             self._writing.result()
 
-    def __enter__(self) -> "Keeper":
+    def __enter__(self) -> "Checkpointer":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -112,17 +125,20 @@ class Keeper:
 
 def epoch_metrics(epoch: Epoch) -> dict[str, float]:
     """An epoch's numbers under the names that they have in MLflow."""
+    splits = {record.TRAIN: epoch.train, record.VALID: epoch.valid}
     return {
-        "train/loss": epoch.train.loss,
-        "train/accuracy": epoch.train.accuracy,
-        "valid/loss": epoch.valid.loss,
-        "valid/accuracy": epoch.valid.accuracy,
-        "gap/loss": epoch.valid.loss - epoch.train.loss,
-        "gap/accuracy": epoch.train.accuracy - epoch.valid.accuracy,
-        "learning_rate": epoch.learning_rate,
-        "epoch_seconds": epoch.seconds,
-        "images_per_second": epoch.images_per_second,
+        **{record.metric(split, name): x for split, of in splits.items() for name, x in of.as_dict().items()},
+        record.metric(record.GAP, "loss"): epoch.valid.loss - epoch.train.loss,
+        record.metric(record.GAP, "accuracy"): epoch.train.accuracy - epoch.valid.accuracy,
+        record.LEARNING_RATE: epoch.learning_rate,
+        record.EPOCH_SECONDS: epoch.seconds,
+        record.IMAGES_PER_SECOND: epoch.images_per_second,
     }
+
+
+def objective_value(objective: record.Objective, epoch: Epoch) -> float:
+    """What an epoch is judged by."""
+    return epoch_metrics(epoch)[objective.name]
 
 
 def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,11 +1,12 @@
 """What a search may choose from: a range of numbers, a list of choices, or a stack of layers."""
 
+from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from kmnist.errors import SettingError
-from kmnist.settings import Settings, to_text
+from kmnist.settings.base import Settings, to_text
 
 
 class Range(Settings):
@@ -66,6 +67,17 @@ class Layers(Settings):
 
 
 SearchRange: TypeAlias = Range | Choices | Layers
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Marks a setting that a study searches if it is told nothing else, and says where.
+
+    Attributes:
+        over: the range.
+    """
+
+    over: SearchRange
 
 
 def parse_range(where: str, spec: Any) -> SearchRange:

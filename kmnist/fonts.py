@@ -1,14 +1,7 @@
-"""The ten classes of Kuzushiji-MNIST, and a font that can draw them.
-
-Class order as published with the data set: https://github.com/rois-codh/kmnist
-"""
+"""A font that can draw kana."""
 
 from importlib.util import find_spec
 from pathlib import Path
-
-KANA = ("お", "き", "す", "つ", "な", "は", "ま", "や", "れ", "を")
-ROMAJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-CLASSES = len(KANA)
 
 
 def font_path() -> Path:

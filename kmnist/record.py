@@ -1,0 +1,117 @@
+"""The vocabulary of a run: what its metrics, tags and artifacts are called, and what "better" means.
+
+Whoever writes a run and whoever reads one use these names; nobody else spells them. ``TrackedRun`` is a run read back.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self, TypeVar
+
+from kmnist.config import TrainConfig
+from kmnist.errors import SettingError
+
+T = TypeVar("T")
+
+# Metrics, by epoch. Slashes make sections of charts in MLflow's pages.
+TRAIN, VALID, TEST, TEST_LAST, GAP = "train", "valid", "test", "test_last", "gap"
+LEARNING_RATE, EPOCH_SECONDS, IMAGES_PER_SECOND = "learning_rate", "epoch_seconds", "images_per_second"
+BEST_EPOCH = "best_epoch"
+
+# Tags.
+DATASET, OFFICIAL, END_REASON = "dataset", "data.official", "end_reason"
+STUDY, STUDY_ID, KIND, TRIAL = "study", "study.id", "kind", "trial"
+OFFERED_RUN = "study.offered_run"
+
+# Artifacts.
+FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"
+VALID_CONFUSION = "valid confusion"  # the series of images over the epochs
+
+
+def metric(split: str, name: str) -> str:
+    """``valid/accuracy``."""
+    return f"{split}/{name}"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the best is judged by: the only place that decides what is better.
+
+    Attributes:
+        name: of the metric.
+        maximise: whether more is better.
+    """
+
+    name: str
+    maximise: bool
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """The objective of a metric, ``valid/accuracy`` or as in ``select_by`` ``valid_accuracy``: of losses the least."""
+        return cls(name.replace("_", "/", 1) if "/" not in name else name, maximise=not name.endswith("loss"))
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Whether ``value`` is strictly better."""
+        return value > than if self.maximise else value < than
+
+    def rank(self, value: float) -> float:
+        """A key to sort by, the best first."""
+        return -value if self.maximise else value
+
+    def best(self, items: Iterable[T], value: Callable[[T], float]) -> T | None:
+        """The item with the best value, the first of equals; ``None`` of none."""
+        return min(items, key=lambda item: self.rank(value(item)), default=None)
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as typed values.
+
+    Attributes:
+        run_id: in MLflow.
+        name: in MLflow.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        params: as text.
+        metrics: the last value of each.
+        tags: as text.
+        digests: SHA-256 (shortened by MLflow) of the images of each split that it had as input.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> str:
+        """The name of its data set; empty in a run that is not one of ours."""
+        return self.tags.get(DATASET, "")
+
+    @property
+    def is_official(self) -> bool:
+        """Whether it was trained on images as they were published. Runs of versions before this tag: on KMNIST."""
+        return self.tags.get(OFFICIAL, str(self.dataset == "kmnist").lower()) == "true"
+
+    @property
+    def config(self) -> TrainConfig | None:
+        """Its settings; ``None`` if it is not a training of ours.
+
+        Earlier versions logged a setting that the architecture does not have (``dropout`` of ``plain``): it is left out.
+        """
+        arch = self.params.get("arch", "")
+        try:
+            fields = TrainConfig.fields(arch)
+            return TrainConfig.parse({name: text for name, text in self.params.items() if name in fields})
+        except SettingError:
+            return None
+
+    @property
+    def study(self) -> str | None:
+        """The study that it is of."""
+        return self.tags.get(STUDY)
+
+    def value(self, split: str, name: str) -> float | None:
+        """A metric, for example of ``test`` the ``accuracy``; ``None`` if it has none."""
+        return self.metrics.get(metric(split, name))

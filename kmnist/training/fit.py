@@ -1,0 +1,176 @@
+"""The training loop, as a generator: ``for epoch in fit(model, train, valid, settings): ...``
+
+The caller owns the loop: it stops by ``break``, prunes by raising, tests by ``list(fit(...))``. The loop knows no
+tracker, no tuner and no file, and it cannot see the test split.
+
+The data stays on the device as uint8 and is indexed by a seeded permutation, after Keller Jordan's airbench
+(https://github.com/KellerJordan/cifar10-airbench). All randomness of epoch k is a function of (seed, k): nothing but
+weights and the state of the optimisation has to be kept to resume with the same numbers, bit for bit.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kmnist.data.images import Images
+from kmnist.errors import SettingError, TrainingDiverged
+from kmnist.metrics import Counts, Metrics, confusion_matrix, score
+from kmnist.training.compute import Compute
+from kmnist.training.evaluate import predict, to_device
+from kmnist.training.optimisation import Optimisation
+from kmnist.training.settings import FitSettings
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """With the weights, all that the epochs after ``epoch`` depend on.
+
+    Attributes:
+        epoch: how many are done.
+        optimisation: what :meth:`Optimisation.state_dict` gave.
+    """
+
+    epoch: int
+    optimisation: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Live:
+    """What exists only until the next epoch begins; copy at once what is to be kept.
+
+    Attributes:
+        optimisation: as it is after this epoch.
+        valid_confusion: (classes, classes).
+    """
+
+    optimisation: Optimisation
+    valid_confusion: Counts
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training images gave.
+
+    Attributes:
+        number: counted from 1.
+        train: averages over the epoch while the weights were changing, dropout on.
+        valid: of the weights at the end of the epoch, dropout off.
+        learning_rate: of the last step.
+        seconds: wall time of the epoch, validation included.
+        images_per_second: training images by wall time of the training alone.
+        timestamp_ms: when it ended, Unix time in milliseconds.
+        live: ``None`` in an epoch read back from a checkpoint.
+    """
+
+    number: int
+    train: Metrics
+    valid: Metrics
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+    timestamp_ms: int
+    live: Live | None = field(default=None, repr=False, compare=False)
+
+
+def fit(
+    model: nn.Module,
+    train: Images,
+    valid: Images,
+    settings: FitSettings,
+    compute: Compute = Compute(),
+    *,
+    resume: TrainState | None = None,
+) -> Iterator[Epoch]:
+    """Train ``model`` in place, one :class:`Epoch` at a time. The weights change with the next one: copy them at once.
+
+    Seeds torch's global generators at each epoch: ``nn.Dropout`` draws from no other.
+
+    Args:
+        model: raw pixels (B, H, W) -> log-probabilities (B, C); moved to ``compute.device``.
+        train: images to learn from.
+        valid: images to measure on after each epoch.
+        settings: ``epochs`` counts from the first run, resumed or not.
+        compute: where and how; its precision is used, not that of ``settings``, which may be ``auto``.
+        resume: the state after an earlier epoch, whose weights ``model`` has.
+
+    Raises:
+        SettingError: ``batch_size`` exceeds the number of training images.
+        TrainingDiverged: the training loss of an epoch is NaN or infinite.
+    """
+    if settings.batch_size > len(train):
+        raise SettingError(
+            f"batch_size={settings.batch_size}: must be at most the {len(train):,} training images; lower it"
+        )
+    device = torch.device(compute.device)
+    model.to(device)
+    pixels, labels = to_device(train, device)
+    valid_pixels, valid_labels = to_device(valid, device)
+    optimisation = Optimisation(model, settings, settings.epochs * math.ceil(len(train) / settings.batch_size))
+    done = 0
+    if resume is not None:
+        done = resume.epoch
+        optimisation.load_state_dict(resume.optimisation)
+
+    for number in range(done + 1, settings.epochs + 1):
+        started = time.perf_counter()
+        with compute.active():
+            train_metrics, learning_rate = _train_epoch(
+                model, pixels, labels, settings, optimisation, number, compute.precision == "bf16"
+            )
+            trained = time.perf_counter()
+            log_probabilities = predict(model, valid_pixels)
+        predicted = log_probabilities.argmax(dim=1).cpu().numpy()
+        yield Epoch(
+            number=number,
+            train=train_metrics,
+            valid=score(log_probabilities, valid_labels),
+            learning_rate=learning_rate,
+            seconds=time.perf_counter() - started,
+            images_per_second=len(train) / (trained - started),
+            timestamp_ms=time.time_ns() // 1_000_000,
+            live=Live(optimisation, confusion_matrix(valid.labels, predicted, log_probabilities.shape[1])),
+        )
+
+
+def _train_epoch(
+    model: nn.Module,
+    pixels: Tensor,
+    labels: Tensor,
+    settings: FitSettings,
+    optimisation: Optimisation,
+    number: int,
+    bf16: bool,
+) -> tuple[Metrics, float]:
+    """One pass over the images; gives its metrics and the learning rate of its last step."""
+    torch.manual_seed(epoch_seed(settings.seed, number))
+    model.train()
+    losses, hits, sizes = [], [], []
+    for batch in torch.randperm(len(labels)).to(labels.device).split(settings.batch_size):
+        target = labels.index_select(0, batch)  # (B,)
+        with torch.autocast(labels.device.type, torch.bfloat16, enabled=bf16):
+            output = model(pixels.index_select(0, batch)).float()  # (B, H, W) -> (B, C)
+        loss = F.nll_loss(output, target)
+        losses.append(loss.detach())  # kept on the device: to look at a number would stop it
+        hits.append((output.detach().argmax(dim=1) == target).sum())
+        sizes.append(len(batch))
+        if settings.label_smoothing:
+            loss = (1 - settings.label_smoothing) * loss - settings.label_smoothing * output.mean()
+        learning_rate = optimisation.learning_rate
+        optimisation.step(loss)
+    mean_loss = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64) / len(labels)
+    if not math.isfinite(mean_loss):
+        raise TrainingDiverged(
+            f"the training loss of epoch {number} is {mean_loss.item()}; lower learning_rate={settings.learning_rate}"
+        )
+    return Metrics(mean_loss.item(), torch.stack(hits).sum().item() / len(labels)), learning_rate
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """The seed of all randomness of one epoch; unrelated for neighbouring seeds and epochs (numpy's SeedSequence)."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
