@@ -126,8 +126,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             if facts.get("version", 1) != VERSION:
                 raise CheckpointError(
                     f"{path} was written by another version of this program (form {facts.get('version', 1)}, this one "
-                    f"reads {VERSION}); go on with that version (the tag version.kmnist of run {folder.name}), or delete "
-                    "it and train anew"
+                    f"reads {VERSION}); go on with that version, which run {folder.name} has in its tags, or delete it "
+                    "and train anew"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         return Checkpoint(

@@ -1,4 +1,4 @@
-"""``TrainConfig``: every setting that decides a training's numbers, composed of the groups of the rooms that they are for.
+"""``TrainConfig``: every setting that decides a training's numbers, composed of groups that stand beside what they set.
 
 The command line, ``MLproject``, experiment files, search spaces and MLflow's parameters are all read from it: flat
 names outside, groups inside. What does not decide numbers (data folder, device, tracking server) is an argument of the

@@ -5,10 +5,10 @@ import textwrap
 import yaml
 
 from kmnist.config import TrainConfig
-from kmnist.settings import to_text
+from kmnist.settings import describe, to_text
 
 HEADER = """\
-# The MLflow Project. Written by `kmnist mlproject` from kmnist/config.py: change the settings there, not here.
+# The MLflow Project. Written by `kmnist mlproject` from the settings: change them there, not here.
 """
 
 
@@ -16,14 +16,16 @@ def render() -> str:
     """The text of the file ``MLproject``.
 
     ``exec`` lets a signal to ``mlflow run`` reach the training, which then ends its run as KILLED.
-    A parameter that is not declared is appended to the command by MLflow, as ``--name value``; so the entry point
-    ``experiment`` takes any setting on top of its file, and ``tune`` tells what was given from what was not.
+    A parameter that is not declared is appended to the command by MLflow, as ``--name value``; so ``main`` takes the
+    settings of one architecture, which the others would refuse (``-P hidden=512,256``), ``experiment`` any setting on
+    top of its file, and ``tune`` tells what was given from what was not.
     """
-    fields = TrainConfig.model_fields
+    fields = TrainConfig.fields()
     flags = " ".join(f"--{name.replace('_', '-')} {{{name}}}" for name in fields)
     lines = [HEADER, "name: kmnist", "python_env: python_env.yaml", "", "entry_points:", "  main:", "    parameters:"]
+    lines.append("      # and what its architecture has: -P hidden=512,256; see `kmnist train --arch NAME --help`")
     for name, field in fields.items():
-        lines.append(f"      # {field.description}")
+        lines += textwrap.wrap(describe(field), 112, initial_indent=" " * 6 + "# ", subsequent_indent=" " * 6 + "# ")
         default = yaml.safe_dump(to_text(field.default), default_style='"', width=200).strip()
         lines.append(f"      {name}: {{type: string, default: {default}}}")
     lines += ["    command: >-", *_folded(f"exec python -m kmnist train {flags}")]

@@ -46,7 +46,7 @@ class Objective:
 
     @classmethod
     def of(cls, name: str) -> Self:
-        """The objective of a metric, ``valid/accuracy`` or as in ``select_by`` ``valid_accuracy``: of losses the least."""
+        """The objective of a metric, ``valid/accuracy`` or, as in ``select_by``, ``valid_accuracy``."""
         return cls(name.replace("_", "/", 1) if "/" not in name else name, maximise=not name.endswith("loss"))
 
     def is_better(self, value: float, than: float) -> bool:
@@ -98,7 +98,7 @@ class TrackedRun:
     def config(self) -> TrainConfig | None:
         """Its settings; ``None`` if it is not a training of ours.
 
-        Earlier versions logged a setting that the architecture does not have (``dropout`` of ``plain``): it is left out.
+        Earlier versions logged a setting that the architecture has not (``dropout`` of ``plain``): it is left out.
         """
         arch = self.params.get("arch", "")
         try:

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from kmnist.config import TrainConfig
-from kmnist.data import Dataset, load_kmnist
+from kmnist.data import Dataset
+from kmnist.data.kmnist import load_kmnist
+from kmnist.data.sample import draw_dataset
 from kmnist.experiment import Splits, prepare
-from kmnist.sample import draw_dataset
 from tests.commands import kmnist_command
 from tests.postgres import Postgres, can_run
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from PIL import Image
 from torch import nn
 
-from kmnist.data import Images
+from kmnist.data import DataSpec, Images
 
 
 class MemoryRun:
@@ -32,15 +32,12 @@ class MemoryRun:
     def log_note(self, markdown: str) -> None:
         self.tags["note"] = markdown
 
-    def log_data(self, context: str, images: Images, name: str, source: str) -> None:
-        self.data[context] = images.digest()
+    def log_data(self, split: str, images: Images, spec: DataSpec, source: str) -> None:
+        self.data[split] = images.digest
 
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
         self.points |= {(key, step, value, timestamp_ms) for key, value in metrics.items()}
         self.order += [f"{key}@{step}" for key in metrics]
-
-    def load(self) -> dict[str, float]:
-        return {"system/cpu": 0.5}
 
     def log_file(self, content: bytes, path: str) -> None:
         self.files[path] = content

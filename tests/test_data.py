@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from kmnist import data
-from kmnist.data import Dataset, Images, Pixels, idx_bytes, load_kmnist, read_idx, split
-from kmnist.datasets import load_dataset
+from kmnist.data import Dataset, Images, Pixels, download, load_dataset, split
+from kmnist.data import kmnist as official
+from kmnist.data.idx import idx_bytes, read_idx
+from kmnist.data.kmnist import load_kmnist
 from kmnist.errors import DataError, SettingError
 
 uint8_arrays = arrays(np.uint8, array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=6))
@@ -55,9 +56,16 @@ def test_a_wrong_shape_is_shown(tmp_path: Path) -> None:
         read_idx(path, (60_000, 28, 28))
 
 
-def test_labels_out_of_range_are_an_error() -> None:
-    with pytest.raises(DataError, match=r"labels from 3 to 12: must lie in 0\.\.9"):
-        Images(np.zeros((2, 28, 28), np.uint8), np.array([3, 12]))
+def test_labels_out_of_range_are_an_error(drawn: Dataset) -> None:
+    wrong = Images(np.zeros((2, 28, 28), np.uint8), np.array([3, 12]))
+    with pytest.raises(DataError, match=r"the test labels go from 3 to 12: must lie in 0\.\.9"):
+        Dataset.build(drawn.spec, "here", drawn.train, wrong)
+
+
+def test_images_of_another_shape_are_an_error(drawn: Dataset) -> None:
+    wide = Images(np.zeros((2, 28, 30), np.uint8), np.array([3, 1]))
+    with pytest.raises(DataError, match=r"the train images are \(28, 30\): those of the drawn sample are \(28, 28\)"):
+        Dataset.build(drawn.spec, "here", wide, drawn.test)
 
 
 def test_the_digest_covers_every_pixel_and_label(drawn: Dataset) -> None:
@@ -65,9 +73,9 @@ def test_the_digest_covers_every_pixel_and_label(drawn: Dataset) -> None:
     pixels, labels = images.pixels.copy(), images.labels.copy()
     pixels[-1, -1, -1] ^= 1
     labels[-1] = (labels[-1] + 1) % 10
-    digests = {Images(*part).digest() for part in [(images.pixels, images.labels), (pixels, images.labels)]}
-    assert len(digests | {Images(images.pixels, labels).digest()}) == 3
-    assert images.digest() == hashlib.sha256(images.pixels.tobytes() + bytes(images.labels.tolist())).hexdigest()
+    digests = {Images(*part).digest for part in [(images.pixels, images.labels), (pixels, images.labels)]}
+    assert len(digests | {Images(images.pixels, labels).digest}) == 3
+    assert images.digest == hashlib.sha256(images.pixels.tobytes() + bytes(images.labels.tolist())).hexdigest()
 
 
 def test_the_split_is_stratified_disjoint_and_seeded(drawn: Dataset) -> None:
@@ -76,7 +84,7 @@ def test_the_split_is_stratified_disjoint_and_seeded(drawn: Dataset) -> None:
     assert np.bincount(valid.labels).tolist() == [6] * 10
     rows = {image.tobytes() for image in train.pixels} | {image.tobytes() for image in valid.pixels}
     assert rows == {image.tobytes() for image in drawn.train.pixels}
-    assert split(drawn.train, 0.1, seed=3)[1].digest() == valid.digest() != split(drawn.train, 0.1, seed=4)[1].digest()
+    assert split(drawn.train, 0.1, seed=3)[1].digest == valid.digest != split(drawn.train, 0.1, seed=4)[1].digest
 
 
 def test_a_split_that_leaves_a_class_out_is_an_error(drawn: Dataset) -> None:
@@ -98,9 +106,9 @@ def tiny_files(drawn: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             content = gzip.compress(idx_bytes(array), mtime=0)
             (folder / f"{prefix}-{kind}-ubyte.gz").write_bytes(content)
             known[f"{prefix}-{kind}-ubyte.gz"] = (array.shape, hashlib.md5(content).hexdigest())
-    monkeypatch.setattr(data, "FILES", known)
-    monkeypatch.setattr(data, "OFFICIAL_DIGESTS", {"train": drawn.train.digest(), "test": drawn.test.digest()})
-    monkeypatch.setattr(data, "MIRRORS", ())
+    monkeypatch.setattr(official, "FILES", known)
+    monkeypatch.setattr(official, "OFFICIAL_DIGESTS", {"train": drawn.train.digest, "test": drawn.test.digest})
+    monkeypatch.setattr(official, "MIRRORS", ())
     return folder
 
 
@@ -131,10 +139,10 @@ def test_files_are_found_zipped_or_not_here_or_in_torchvisions_folder(
         content = gzip.decompress(path.read_bytes()) if unpacked else path.read_bytes()
         (folder / (path.stem if unpacked else path.name)).write_bytes(content)
     loaded = load_kmnist(tmp_path / "data")
-    assert (loaded.name, loaded.train.digest(), loaded.test.digest()) == (
+    assert (loaded.spec.name, loaded.train.digest, loaded.test.digest) == (
         "kmnist",
-        drawn.train.digest(),
-        drawn.test.digest(),
+        drawn.train.digest,
+        drawn.test.digest,
     )
 
 
@@ -146,24 +154,24 @@ def test_missing_files_are_fetched_from_the_first_mirror_that_has_the_right_ones
     tiny_files.rename(root / "good")
     for path in (root / "good").iterdir():
         (root / "bad" / path.name).write_bytes(path.read_bytes()[:-1])
-    monkeypatch.setattr(data, "MIRRORS", ("http://127.0.0.1:9/", f"{url}bad/", f"{url}good/"))
+    monkeypatch.setattr(official, "MIRRORS", ("http://127.0.0.1:9/", f"{url}bad/", f"{url}good/"))
     folder = tmp_path / "data"
-    assert load_kmnist(folder, progress=False).test.digest() == drawn.test.digest()
-    assert sorted(path.name for path in folder.iterdir()) == sorted(data.FILES)  # no temporary file is left
+    assert load_kmnist(folder, progress=False).test.digest == drawn.test.digest
+    assert sorted(path.name for path in folder.iterdir()) == sorted(official.FILES)  # no temporary file is left
 
 
 def test_when_no_mirror_answers_the_reasons_and_the_ways_out_are_told(
     tiny_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "MIRRORS", ("http://127.0.0.1:9/",))
-    with pytest.raises(data.Unreachable, match=r"(?s)127\.0\.0\.1:9.*refused.*--data-dir.*--dataset sample"):
+    monkeypatch.setattr(official, "MIRRORS", ("http://127.0.0.1:9/",))
+    with pytest.raises(download.Unreachable, match=r"(?s)127\.0\.0\.1:9.*refused.*--data-dir.*--dataset sample"):
         load_kmnist(tmp_path / "data", progress=False)
 
 
 def test_auto_takes_the_sample_only_where_the_real_files_cannot_be_had(tiny_files: Path, tmp_path: Path) -> None:
-    assert load_dataset("auto", tiny_files).name == "kmnist"
-    assert load_dataset("auto", tmp_path / "none").name == "sample"
-    assert load_dataset("sample", tiny_files).name == "sample"
+    assert load_dataset("auto", tiny_files).spec.name == "kmnist"
+    assert load_dataset("auto", tmp_path / "none").spec.name == "sample"
+    assert load_dataset("sample", tiny_files).spec.name == "sample"
     (tiny_files / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
     with pytest.raises(DataError, match="t10k-labels"):
         load_dataset("auto", tiny_files)
@@ -179,12 +187,12 @@ def test_a_labels_file_with_labels_out_of_range_is_named(tiny_files: Path) -> No
     labels = read_idx(path)
     labels[7] = 10
     path.write_bytes(gzip.compress(idx_bytes(labels)))
-    with pytest.raises(DataError, match=r"the test files in .*served: labels from 0 to 10: must lie in 0\.\.9"):
+    with pytest.raises(DataError, match=r"served: the test labels go from 0 to 10: must lie in 0\.\.9"):
         load_kmnist(tiny_files)
 
 
 def test_other_images_under_the_official_names_are_refused(tiny_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(data.OFFICIAL_DIGESTS, "train", "0" * 64)
+    monkeypatch.setitem(official.OFFICIAL_DIGESTS, "train", "0" * 64)
     with pytest.raises(DataError, match=r"the train files in .* are not those of Kuzushiji-MNIST"):
         load_kmnist(tiny_files)
 

@@ -1,22 +1,34 @@
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from kmnist.checkpoint import load_checkpoint
 from kmnist.config import TrainConfig
-from kmnist.data import Dataset
+from kmnist.data import Dataset, DataSpec
+from kmnist.data.sample import draw_dataset
 from kmnist.errors import CheckpointError, SettingError
-from kmnist.experiment import NullRun, Splits, prepare, train
-from kmnist.training import Epoch, evaluate
+from kmnist.experiment import NullRun, Result, Run, Splits, prepare
+from kmnist.experiment import train as train_on
+from kmnist.training.compute import Compute
+from kmnist.training.evaluate import evaluate
+from kmnist.training.fit import Epoch
 from tests.memory_run import MemoryRun
 
 CURVES = [
     *("train/loss", "train/accuracy", "valid/loss", "valid/accuracy", "gap/loss", "gap/accuracy"),
     *("learning_rate", "epoch_seconds", "images_per_second"),
 ]
+
+
+def train(config: TrainConfig, splits: Splits, run: Run, folder: Path, **options: Any) -> Result:
+    """On one thread, with the test images that every test here has."""
+    test = draw_dataset(train=600, test=200).test
+    return train_on(config, splits, test, run, folder, threads=1, measure_load=lambda: {"system/cpu": 0.5}, **options)
 
 
 class Stop(Exception):
@@ -50,11 +62,15 @@ def test_what_a_training_leaves(config: TrainConfig, splits: Splits, tmp_path: P
         *(f"figures/{name}.png" for name in ("samples", "class_distribution")),
         *(f"reports/{name}.csv" for name in ("per_class", "predictions", "confusions")),
         *(f"reports/classification_report.{form}" for form in ("txt", "json")),
+        "data.json",
     }
+    assert DataSpec.from_json(json.loads(run.files["data.json"])) == splits.spec
     assert run.images == [("valid confusion", number) for number in (1, 2, 3, 4)]
 
 
-def test_the_best_epoch_is_chosen_on_validation_and_its_weights_are_logged(splits: Splits, tmp_path: Path) -> None:
+def test_the_best_epoch_is_chosen_on_validation_and_its_weights_are_logged(
+    splits: Splits, drawn: Dataset, tmp_path: Path
+) -> None:
     config = TrainConfig.parse({"hidden": "32", "epochs": 8, "batch_size": 32, "learning_rate": 0.02})
     run = MemoryRun()
     result = train(config, splits, run, tmp_path)
@@ -63,7 +79,7 @@ def test_the_best_epoch_is_chosen_on_validation_and_its_weights_are_logged(split
     [(model, step, metrics)] = run.models
     assert step == result.best.number
     assert evaluate(model, splits.valid)[0] == result.best.valid
-    assert evaluate(model, splits.test)[0] == result.test
+    assert evaluate(model, drawn.test)[0] == result.test
     assert metrics["test/accuracy"] == result.test.accuracy
     by_loss = TrainConfig.parse({**config.as_text(), "select_by": "valid_loss"})
     losses = [epoch.valid.loss for epoch in result.epochs]
@@ -80,16 +96,18 @@ def test_the_test_split_is_looked_at_once_after_the_last_epoch(
     assert len([name for name in run.order if name.startswith("test/accuracy")]) == 1
     unfinished = MemoryRun()
     with pytest.raises(Stop):
-        train(config, splits, unfinished, tmp_path, on_epoch=stop_after(3))  # type: ignore[arg-type]
+        train(config, splits, unfinished, tmp_path, on_epoch=stop_after(3))
     assert not [name for name in unfinished.order if name.startswith("test")]
 
 
-def test_the_reports_agree_with_the_metrics(config: TrainConfig, splits: Splits, tmp_path: Path) -> None:
+def test_the_reports_agree_with_the_metrics(
+    config: TrainConfig, splits: Splits, drawn: Dataset, tmp_path: Path
+) -> None:
     run = MemoryRun()
     result = train(config, splits, run, tmp_path)
     predictions = pd.read_csv(StringIO(run.files["reports/predictions.csv"].decode()))
     assert (predictions["actual"] == predictions["predicted"]).mean() == pytest.approx(result.test.accuracy)
-    assert predictions["actual"].tolist() == splits.test.labels.tolist()
+    assert predictions["actual"].tolist() == drawn.test.labels.tolist()
     report = json.loads(run.files["reports/classification_report.json"])
     assert report["accuracy"] == pytest.approx(result.test.accuracy)
     confused = pd.read_csv(StringIO(run.files["reports/confusions.csv"].decode()))
@@ -120,7 +138,7 @@ def test_resumed_equals_uninterrupted(killed_after: int, splits: Splits, tmp_pat
     whole, parts = MemoryRun(), MemoryRun()
     expected = train(config, splits, whole, tmp_path / "whole")
     with pytest.raises(Stop):
-        train(config, splits, parts, tmp_path / "parts", on_epoch=stop_after(killed_after))  # type: ignore[arg-type]
+        train(config, splits, parts, tmp_path / "parts", on_epoch=stop_after(killed_after))
     checkpoint = load_checkpoint(tmp_path / "parts")
     assert len(checkpoint.epochs) == killed_after
     found = train(config, splits, parts, tmp_path / "parts", resume=checkpoint)
@@ -130,10 +148,24 @@ def test_resumed_equals_uninterrupted(killed_after: int, splits: Splits, tmp_pat
     assert len([point for point in parts.points if point[0] == "valid/loss"]) == 4  # none doubled
 
 
+def test_a_resumed_run_computes_as_it_did(config: TrainConfig, splits: Splits, tmp_path: Path) -> None:
+    """A checkpoint from a machine that is fast in bf16, where ``auto`` would be something else here."""
+    automatic = TrainConfig.parse({**config.as_text(), "precision": "auto"})
+    with pytest.raises(Stop):
+        train(automatic, splits, MemoryRun(), tmp_path, on_epoch=stop_after(2))
+    checkpoint = load_checkpoint(tmp_path)
+    other = {"bf16": "fp32", "fp32": "bf16"}[checkpoint.compute.precision]
+    rebuilt = replace(checkpoint, compute=Compute("cpu", other, threads=1))
+    changed = train(automatic, splits, MemoryRun(), tmp_path / "a", resume=rebuilt)
+    same = train(automatic, splits, MemoryRun(), tmp_path / "b", resume=checkpoint)
+    assert changed.epochs[2].train.loss != same.epochs[2].train.loss
+    assert load_checkpoint(tmp_path / "a").compute.precision == other
+
+
 def test_what_a_killed_process_may_not_have_logged_is_logged_by_the_next(splits: Splits, tmp_path: Path) -> None:
     config = TrainConfig.parse({"hidden": "16", "epochs": 4})
     with pytest.raises(Stop):
-        train(config, splits, MemoryRun(), tmp_path, on_epoch=stop_after(2))  # type: ignore[arg-type]
+        train(config, splits, MemoryRun(), tmp_path, on_epoch=stop_after(2))
     run = MemoryRun()
     train(config, splits, run, tmp_path, resume=load_checkpoint(tmp_path))
     assert list(run.curve("valid/loss")) == [1, 2, 3, 4]
@@ -152,10 +184,12 @@ def test_no_epoch_is_logged_before_its_checkpoint_is_on_disk(
     train(config, splits, Watching(), tmp_path)
 
 
-def test_a_checkpoint_of_other_images_is_refused(config: TrainConfig, splits: Splits, tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_images_is_refused(
+    config: TrainConfig, splits: Splits, drawn: Dataset, tmp_path: Path
+) -> None:
     with pytest.raises(Stop):
-        train(config, splits, MemoryRun(), tmp_path, on_epoch=stop_after(1))  # type: ignore[arg-type]
-    other = Dataset("sample", "", splits.train, splits.test)
+        train(config, splits, MemoryRun(), tmp_path, on_epoch=stop_after(1))
+    other = Dataset.build(drawn.spec, "", splits.train, drawn.test)
     with pytest.raises(CheckpointError, match=r"run memory was trained on other images .*--data-dir"):
         prepare(config, other, load_checkpoint(tmp_path))
 
@@ -173,6 +207,6 @@ def test_settings_that_do_not_fit_the_data_are_told_before_anything_is_written(d
 @pytest.mark.real_data
 def test_three_epochs_on_the_real_data(kmnist: Dataset, tmp_path: Path) -> None:
     config = TrainConfig.parse({"epochs": 3, "batch_size": 256})
-    result = train(config, prepare(config, kmnist), NullRun(), tmp_path)
+    result = train_on(config, prepare(config, kmnist), kmnist.test, NullRun(), tmp_path, threads=1)
     assert result.best.valid.accuracy > 0.94
     assert result.test.accuracy > 0.86

@@ -7,12 +7,10 @@ import pytest
 from optuna.trial import FixedTrial
 
 from kmnist.errors import SettingError
-from kmnist.tuning.definition import parse
-from kmnist.tuning.pruners import LEAST_EPOCHS, build_pruner
+from kmnist.tuning.definition import PRUNERS, SAMPLERS, parse
+from kmnist.tuning.pruners import build_pruner
 from kmnist.tuning.samplers import build_sampler
 from kmnist.tuning.space import grid, suggest
-
-SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes", "qmc"]
 
 
 def fixed(values: dict[str, Any]) -> Any:
@@ -22,19 +20,19 @@ def fixed(values: dict[str, Any]) -> Any:
 def test_layers_are_asked_for_one_by_one_and_no_more_than_there_are() -> None:
     definition, _ = parse({"search": {"hidden": None}})
     config = suggest(fixed({"hidden_layers": 2, "hidden_1": 300, "hidden_2": 70}), definition)
-    assert config.hidden == (300, 70)
+    assert config["hidden"] == (300, 70)
 
 
 def test_dropout_is_asked_for_only_where_the_architecture_has_it() -> None:
     definition, _ = parse({"search": {"arch": ["plain", "dropout"], "dropout": None}})
-    assert suggest(fixed({"arch": "plain"}), definition).dropout == 0
-    assert suggest(fixed({"arch": "dropout", "dropout": 0.3}), definition).dropout == 0.3
+    assert suggest(fixed({"arch": "plain"}), definition).arch == "plain"
+    assert suggest(fixed({"arch": "dropout", "dropout": 0.3}), definition)["dropout"] == 0.3
 
 
 def test_the_metric_decides_what_the_best_epoch_is() -> None:
     definition, _ = parse({"metric": "valid/loss", "search": {"batch_size": [64]}})
     assert suggest(fixed({"batch_size": 64}), definition).select_by == "valid_loss"
-    assert not definition.maximise
+    assert not definition.objective.maximise
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -99,15 +97,16 @@ def test_a_grid_has_every_step_of_a_range() -> None:
     assert points["dropout"] == pytest.approx([0, 0.2, 0.4, 0.6])
 
 
-@pytest.mark.parametrize(("pruner", "least"), LEAST_EPOCHS.items())
-def test_a_pruner_that_needs_more_epochs_than_there_are_is_refused(pruner: str, least: int) -> None:
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_a_pruner_that_needs_more_epochs_than_there_are_is_refused(pruner: str) -> None:
+    least = PRUNERS[pruner].least_epochs
     build_pruner(parse({"pruner": pruner, "epochs": least})[0])
     if least > 1:
         with pytest.raises(SettingError, match=f"epochs={least - 1}: pruner={pruner} needs at least {least} epochs"):
             build_pruner(parse({"pruner": pruner, "epochs": least - 1})[0])
 
 
-@pytest.mark.parametrize("pruner", [name for name in LEAST_EPOCHS if name != "none"])
+@pytest.mark.parametrize("pruner", [name for name in PRUNERS if name != "none"])
 def test_every_pruner_ends_a_hopeless_trial(pruner: str) -> None:
     """Good trials first, then one that never learns: scripted numbers, steps from 1."""
     definition, _ = parse({"pruner": pruner, "epochs": 12})

@@ -13,27 +13,23 @@ from torch import nn
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset, Images
+from kmnist.data.sample import draw_dataset
 from kmnist.errors import SettingError, TrainingDiverged
 from kmnist.experiment import Splits, prepare
-from kmnist.models import build
-from kmnist.sample import draw_dataset
-from kmnist.training import (
-    Epoch,
-    epoch_seed,
-    evaluate,
-    fit,
-    predict,
-    resolve_device,
-    resolve_precision,
-)
+from kmnist.training.compute import Compute, resolve_device, resolve_precision
+from kmnist.training.evaluate import evaluate, predict
+from kmnist.training.fit import Epoch, TrainState, epoch_seed, fit
 from tests.golden import exact
+from tests.nets import ONE_THREAD, network
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def train(config: TrainConfig, splits: Splits, model: nn.Module | None = None) -> list[Epoch]:
-    model = model or build(config, 0.2, 0.3)
-    return list(fit(model, splits.train, splits.valid, config))
+def train(
+    config: TrainConfig, splits: Splits, model: nn.Module | None = None, compute: Compute = ONE_THREAD
+) -> list[Epoch]:
+    model = model or network(config)
+    return list(fit(model, splits.train, splits.valid, config, compute))
 
 
 def numbers(epochs: list[Epoch]) -> list[object]:
@@ -65,7 +61,7 @@ def test_the_golden_losses_are_roughly_those_of_every_processor(arch: str) -> No
 
 def test_the_caller_owns_the_loop(config: TrainConfig, splits: Splits) -> None:
     seen = []
-    for epoch in fit(build(config, 0.2, 0.3), splits.train, splits.valid, config):
+    for epoch in fit(network(config), splits.train, splits.valid, config, ONE_THREAD):
         seen.append(epoch.number)
         assert torch.is_grad_enabled()
         assert not torch.is_autocast_enabled("cpu")
@@ -89,7 +85,7 @@ def test_same_seed_same_numbers_whatever_else_draws_random_numbers(splits: Split
     config = TrainConfig.parse({"arch": "dropout", "hidden": "32", "epochs": 3, "batch_size": 64})
     first = train(config, splits)
     second = []
-    for epoch in fit(build(config, 0.2, 0.3), splits.train, splits.valid, config):
+    for epoch in fit(network(config), splits.train, splits.valid, config, ONE_THREAD):
         second.append(epoch)
         torch.rand(100)
         np.random.rand(100)
@@ -113,13 +109,13 @@ def test_resumed_is_bit_for_bit_uninterrupted(schedule: str, optimizer: str, spl
         }
     )
     whole = train(config, splits)
-    model = build(config, 0.2, 0.3)
-    for epoch in fit(model, splits.train, splits.valid, config):
+    model = network(config)
+    for epoch in fit(model, splits.train, splits.valid, config, ONE_THREAD):
         if epoch.number == 2:
             assert epoch.live is not None
-            state = epoch.live.state.state_dict()
+            state = epoch.live.optimisation.state_dict()
             break
-    resumed = list(fit(model, splits.train, splits.valid, config, resume=state))
+    resumed = list(fit(model, splits.train, splits.valid, config, ONE_THREAD, resume=TrainState(2, state)))
     assert numbers(resumed) == numbers(whole)[2:]
 
 
@@ -128,7 +124,7 @@ def test_one_epoch_is_the_textbooks(splits: Splits) -> None:
     config = TrainConfig.parse(
         {"hidden": "16", "epochs": 1, "batch_size": 100, "optimizer": "sgd", "learning_rate": 0.1, "precision": "fp32"}
     )
-    model, reference = build(config, 0.2, 0.3), build(config, 0.2, 0.3)
+    model, reference = network(config), network(config)
     [epoch] = train(config, splits, model)
 
     images = torch.tensor(splits.train.pixels).float()
@@ -152,11 +148,13 @@ def test_one_epoch_is_the_textbooks(splits: Splits) -> None:
 def test_label_smoothing_changes_the_weights_but_not_what_loss_means(config: TrainConfig, splits: Splits) -> None:
     one = {**config.as_text(), "epochs": "1", "batch_size": str(len(splits.train))}
     smooth = TrainConfig.parse({**one, "label_smoothing": "0.3"})
-    plain_model, smooth_model = build(config, 0.2, 0.3), build(config, 0.2, 0.3)
+    plain_model, smooth_model = network(config), network(config)
     [plain_epoch] = train(TrainConfig.parse(one), splits, plain_model)
     [smooth_epoch] = train(smooth, splits, smooth_model)
     assert plain_epoch.train.loss == smooth_epoch.train.loss  # one step: the loss is of the same initial weights
-    assert not torch.equal(plain_model.get_parameter("fc1.weight"), smooth_model.get_parameter("fc1.weight"))
+    assert not torch.equal(
+        plain_model.get_parameter("network.fc1.weight"), smooth_model.get_parameter("network.fc1.weight")
+    )
 
 
 def test_the_smoothed_gradient_is_torchs(splits: Splits) -> None:
@@ -171,7 +169,7 @@ def test_the_smoothed_gradient_is_torchs(splits: Splits) -> None:
             "precision": "fp32",
         }
     )
-    model, reference = build(config, 0.2, 0.3), build(config, 0.2, 0.3)
+    model, reference = network(config), network(config)
     train(config, splits, model)
     output = reference(torch.tensor(splits.train.pixels))
     F.cross_entropy(output, torch.tensor(splits.train.labels), label_smoothing=0.2).backward()
@@ -193,7 +191,7 @@ def test_a_batch_larger_than_the_data_is_an_error(config: TrainConfig, splits: S
 
 
 def test_evaluation_is_with_dropout_off_and_in_any_number_of_images(drawn: Dataset) -> None:
-    model = build(TrainConfig.parse({"arch": "dropout", "hidden": "32"}), 0.2, 0.3)
+    model = network(TrainConfig.parse({"arch": "dropout", "hidden": "32"}))
     pixels = torch.randint(0, 256, (5_000, 28, 28), dtype=torch.uint8)
     assert torch.equal(predict(model, pixels), predict(model, pixels))
     assert model.training
@@ -214,9 +212,11 @@ def test_device_and_precision() -> None:
 
 
 def test_bf16_trains_too(config: TrainConfig, splits: Splits) -> None:
-    one = replace_settings(config, precision="bf16", epochs="1")
-    exact = replace_settings(config, precision="fp32", epochs="1")
-    assert train(one, splits)[0].train.loss == pytest.approx(train(exact, splits)[0].train.loss, rel=0.05)
+    one = replace_settings(config, epochs="1")
+    exact = train(one, splits)[0].train.loss
+    rough = train(one, splits, compute=replace(ONE_THREAD, precision="bf16"))[0].train.loss
+    assert rough != exact
+    assert rough == pytest.approx(exact, rel=0.05)
 
 
 def replace_settings(config: TrainConfig, **settings: str) -> TrainConfig:

@@ -1,50 +1,103 @@
 """The options that commands share, read from where they are defined."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import yaml
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, validators
+from cyclopts.help import DefaultFormatter
 from pydantic import BaseModel, create_model
+from pydantic.fields import FieldInfo
 
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, SettingError
-from kmnist.settings import to_text
+from kmnist.models.families import DEFAULT_ARCH, FAMILIES, NetSettings
+from kmnist.settings import describe, to_text
 from kmnist.tuning.definition import Budget, Method
 
 DataDir = Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR")]
 WorkDir = Annotated[Path, Parameter(env_var="KMNIST_WORK_DIR")]
 Storage = Annotated[str, Parameter(env_var="KMNIST_STORAGE")]
+Threads = Annotated[int | None, Parameter(validator=validators.Number(gte=1), show_default=False)]
 TrackingUri = Annotated[str | None, Parameter(env_var="MLFLOW_TRACKING_URI", show_default=False)]
 
 
-def _as_options(settings: type[BaseModel], group: str, help: str, instead: Mapping[str, str] | None = None) -> Any:
+def _as_options(fields: Mapping[str, tuple[FieldInfo, Group]], instead: Mapping[str, str] | None = None) -> Any:
     """A group of settings, each optional and as text: what is not given comes from a file or the defaults.
 
     ``instead`` of its default, the help of a setting says what happens if it is not given; nothing: it is left out.
     """
-    fields: dict[str, Any] = {}
-    for name, field in settings.model_fields.items():
+    options: dict[str, Any] = {}
+    for name, (field, group) in fields.items():
         if not_given := (instead or {}).get(name, f"default: {to_text(field.default)}"):
-            shown = Parameter(help=f"{field.description} [{not_given}]", show_default=False)
-            fields[name] = (Annotated[str | None, shown], None)
-    return Parameter(name="*", group=Group(group, help=help))(create_model(settings.__name__, **fields))
+            shown = Parameter(help=f"{describe(field)} [{not_given}]", show_default=False, group=group)
+            options[name] = (Annotated[str | None, shown], None)
+    return Parameter(name="*")(create_model("Given", **options))
+
+
+def _in_group(fields: Mapping[str, FieldInfo], name: str, help: str) -> dict[str, tuple[FieldInfo, Group]]:
+    group = Group(name, help=help)
+    return {name: (field, group) for name, field in fields.items()}
+
+
+def _of_families() -> dict[str, tuple[FieldInfo, Group]]:
+    """The settings that not all architectures have; the help shows those of the one that is named with it."""
+    found: dict[str, tuple[FieldInfo, Group]] = {}
+    for arch in FAMILIES:
+        for name, field in FAMILIES[arch].settings.model_fields.items():
+            if name not in NetSettings.model_fields and name not in found:
+                archs = [other for other in FAMILIES if name in FAMILIES[other].settings.model_fields]
+                group = Group(f"Settings of arch={', '.join(archs)}", help_formatter=_only_for(archs))
+                found[name] = (field, group)
+    return found
+
+
+def _searched() -> dict[str, str]:
+    marks = {name: mark for arch in FAMILIES for name, mark in TrainConfig.searched(arch).items()}
+    return {name: f"searched: {mark.over}" for name, mark in marks.items()} | {"select_by": ""}
+
+
+def _only_for(archs: Sequence[str]) -> Any:
+    def formatter(console: Any, options: Any, panel: Any) -> None:
+        if _arch_asked_for() in archs:
+            DefaultFormatter()(console, options, panel)
+
+    return formatter
+
+
+def _arch_asked_for() -> str:
+    """The architecture that a command line names beside ``--help``."""
+    words = [word for argument in sys.argv[1:] for word in argument.split("=", 1)]
+    named = [value for word, value in pairwise(words) if word == "--arch"]
+    return named[-1] if named else DEFAULT_ARCH
 
 
 TrainSettings = _as_options(
-    TrainConfig, "Settings", "What decides the numbers; each is a parameter of the run in MLflow."
+    _in_group(TrainConfig.fields(), "Settings", "What decides the numbers; each is a parameter of the run in MLflow.")
+    | _of_families()
 )
 FixedSettings = _as_options(
-    TrainConfig,
-    "Settings",
-    "What is given is fixed in all trials; what is not has its default, or is searched.",
-    {name: f"searched: {mark.over}" for name, mark in TrainConfig.searched().items()} | {"select_by": ""},
+    _in_group(
+        TrainConfig.fields(),
+        "Settings",
+        "What is given is fixed in all trials; what is not has its default, or is searched.",
+    )
+    | _of_families(),
+    _searched(),
 )
-MethodSettings = _as_options(Method, "Search", "How the study searches; the same for all its commands.")
+MethodSettings = _as_options(
+    _in_group(Method.model_fields, "Search", "How the study searches; the same for all its commands.")
+)
 BudgetSettings = _as_options(
-    Budget, "Budget", "How long the study goes on, over all its commands, workers and machines."
+    _in_group(
+        Budget.model_fields,
+        "Budget",
+        "How long the study goes on, over all its commands, workers and machines.",
+    )
 )
 
 

@@ -10,7 +10,7 @@ from kmnist.cli.printer import Printer
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.experiment import Result
-from kmnist.training import Epoch
+from kmnist.training.fit import Epoch
 
 if TYPE_CHECKING:
     from kmnist.tracking import MlflowRun
@@ -25,10 +25,10 @@ class Screen(Printer):
 
     def data(self, data: Dataset) -> None:
         """What is trained on; on the stand-in, loudly."""
-        if data.name == "sample":
+        if data.spec.name == "sample":
             self.say(_SAMPLE_WARNING)
         elif not self._quiet:
-            self.say(f"Kuzushiji-MNIST: {len(data.train):,} images to train on, {len(data.test):,} to test")
+            self.say(f"{data.spec.title}: {len(data.train):,} images to train on, {len(data.test):,} to test")
 
     def run(self, run_id: str) -> None:
         """What to name when it is to be resumed."""
@@ -81,7 +81,7 @@ class Screen(Printer):
         )
         self.say(url)
         self._unsent(run)
-        if data.name == "sample":
+        if data.spec.name == "sample":
             self.say(_SAMPLE_WARNING)
 
     def _unsent(self, run: "MlflowRun") -> None:

@@ -46,7 +46,7 @@ class StudyScreen(Printer):
         if best is None:
             self.say("no trial is complete: there is no best one; look at their runs for the reasons")
             return
-        config = study.definition.config(chosen_of(best))
+        config = study.definition.config(chosen_of(best, study.definition))
         flags = as_flags(config.changed())
         self.say(f"best: trial {best.number}, {study.definition.method.metric} {best.value:.4f}: kmnist train {flags}")
 

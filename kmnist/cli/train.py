@@ -5,7 +5,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import DataDir, TrackingUri, TrainSettings, WorkDir, given_settings, see_that_it_can_be_written
+from kmnist.cli.options import (
+    DataDir,
+    Threads,
+    TrackingUri,
+    TrainSettings,
+    WorkDir,
+    given_settings,
+    see_that_it_can_be_written,
+)
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError
 
@@ -18,6 +26,7 @@ def train(
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
     device: str = "auto",
+    threads: Threads = None,
     tracking_uri: TrackingUri = None,
     experiment_name: Annotated[str, Parameter(env_var="MLFLOW_EXPERIMENT_NAME")] = "kmnist",
     run_name: Annotated[str | None, Parameter(show_default=False)] = None,
@@ -37,6 +46,8 @@ def train(
         folder for checkpoints and for what the tracking server has not taken yet
     device
         auto, cpu, cuda, cuda:1, ...
+    threads
+        of the CPU to compute with [default: as many as a few trial steps show to be fastest]
     tracking_uri
         MLflow server or database [default: sqlite:///mlflow.db]
     experiment_name
@@ -59,11 +70,12 @@ def train(
 
     # Imported here, once the settings are known to be good: together they take seconds.
     from kmnist.cli.progress import Screen
-    from kmnist.datasets import load_dataset
+    from kmnist.data import load_dataset
     from kmnist.experiment import prepare
     from kmnist.experiment import train as train_experiment
-    from kmnist.tracking import MlflowRun, check_params, connect, create_run, reopen_run, run_url
-    from kmnist.training import Epoch, resolve_device
+    from kmnist.tracking import MlflowRun, SystemMetrics, check_params, connect, create_run, reopen_run, run_url
+    from kmnist.training.compute import resolve_device
+    from kmnist.training.fit import Epoch
 
     screen = Screen(quiet)
     see_that_it_can_be_written(work_dir)
@@ -76,7 +88,7 @@ def train(
         entity = reopen_run(client, checkpoint.run_id)
     else:
         name = run_name or _run_name(config, experiment)
-        entity = create_run(client, experiment_name, f"SAMPLE {name}" if data.name == "sample" else name)
+        entity = create_run(client, experiment_name, f"SAMPLE {name}" if data.spec.name == "sample" else name)
     check_params(entity, config)
 
     run = MlflowRun(client, entity, work_dir / entity.info.run_id)
@@ -90,7 +102,16 @@ def train(
 
             run.log_environment()
             result = train_experiment(
-                config, splits, run, run.folder, device=chosen_device, resume=checkpoint, on_epoch=on_epoch
+                config,
+                splits,
+                data.test,
+                run,
+                run.folder,
+                device=str(chosen_device),
+                threads=threads,
+                resume=checkpoint,
+                measure_load=SystemMetrics().sample,
+                on_epoch=on_epoch,
             )
     except KeyboardInterrupt:
         screen.interrupted(run)
@@ -101,10 +122,8 @@ def train(
 
 def _run_name(config: TrainConfig, file: Path | None) -> str:
     """What the run is, for example ``plain 512-256-128-64 adam 0.001 b128 s0``, after the name of its file."""
-    widths = "-".join(str(width) for width in config.hidden)
-    dropout = f" p{config.dropout:g}" if config.dropout else ""
     what = f"{config.optimizer} {config.learning_rate:g} b{config.batch_size} e{config.epochs} s{config.seed}"
-    return f"{f'{file.stem}: ' if file else ''}{config.arch} {widths}{dropout} {what}"
+    return f"{f'{file.stem}: ' if file else ''}{config.arch} {config.net.summary} {what}"
 
 
 def _refuse_other_settings(config: TrainConfig, given: dict[str, str], run_id: str) -> None:

@@ -1,8 +1,8 @@
 """Data sets as arrays in memory, each with a ``DataSpec`` that says what it is. Knows no model, device or setting.
 
-``spec`` and ``images`` are the values, ``idx`` and ``download`` the means, ``split`` cuts off the validation images. One
-file a data set: ``kmnist``, ``kuzushiji49``, ``sample`` (drawn), ``folder`` (any four IDX files). ``load`` finds one by
-name. To add a data set: a file here and a line in ``load.DATASETS``.
+``spec`` and ``images`` are the values, ``idx`` and ``download`` the means, ``split`` cuts off the validation images.
+One file a data set: ``kmnist``, ``kuzushiji49``, ``sample`` (drawn), ``folder`` (any four IDX files). ``load`` finds
+one by name. To add a data set: a file here and a line in ``load.DATASETS``.
 """
 
 from kmnist.data.images import Dataset, Images, Labels, Pixels

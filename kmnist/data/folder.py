@@ -21,7 +21,7 @@ def load_folder(folder: Path) -> Dataset:
     """The data set in ``folder``; its name is that of the folder.
 
     Args:
-        folder: holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the same for ``t10k``; gzipped or not.
+        folder: holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, the same for ``t10k``; gzipped or not.
 
     Raises:
         DataError: a file is missing or damaged, or the four do not fit together.
@@ -69,7 +69,7 @@ def _classes(folder: Path, count: int) -> tuple[ClassLabel, ...]:
     texts = [row[0] for row in rows]
     if not count <= len(rows) <= MOST_CLASSES or len(set(texts)) < len(texts) or not all(texts):
         raise DataError(
-            f"{path} names {len(set(texts))} classes in {len(rows)} lines: must be a line `text` or `text,glyph` for each "
-            f"of {count} classes or more, each text once"
+            f"{path} names {len(set(texts))} classes in {len(rows)} lines: must be a line `text` or `text,glyph` for "
+            f"each of {count} classes or more, each text once"
         )
     return labels(texts, [row[1] if len(row) > 1 and row[1] else row[0] for row in rows])

@@ -32,7 +32,7 @@ def load_dataset(name: str, folder: Path, *, progress: bool = True) -> Dataset:
         progress: show a progress bar while downloading.
 
     Raises:
-        DataError: there is no such data set, a file is damaged, ``folder`` cannot be written, or the files cannot be had.
+        DataError: it is not known, a file is damaged or cannot be had, or ``folder`` cannot be written.
     """
     if name == AUTO:
         try:

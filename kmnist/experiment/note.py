@@ -1,8 +1,8 @@
 """The note of a run: what a person reads first when they open it in MLflow. Markdown."""
 
 from kmnist.config import TrainConfig
-from kmnist.metrics import Metrics
 from kmnist.data import DataSpec
+from kmnist.metrics import Metrics
 from kmnist.settings import as_flags
 from kmnist.training.fit import Epoch
 

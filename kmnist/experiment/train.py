@@ -137,9 +137,7 @@ def train_epochs(
     return Trained(model, compute, checkpointer.best_weights, checkpointer.epochs, checkpointer.best, seconds)
 
 
-def resolve_compute(
-    config: TrainConfig, model: nn.Module, images: Images, device: str, threads: int | None
-) -> Compute:
+def resolve_compute(config: TrainConfig, model: nn.Module, images: Images, device: str, threads: int | None) -> Compute:
     """Where and how a run is going to compute, measured where it is not said."""
     on = torch.device(device)
     precision = resolve_precision(config.precision, on)

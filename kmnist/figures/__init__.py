@@ -13,6 +13,7 @@ from kmnist.figures.study import (
     study_slices,
     study_timeline,
 )
+
 __all__ = [
     "class_distribution",
     "confusion_matrix_image",

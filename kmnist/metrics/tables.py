@@ -48,9 +48,7 @@ def per_class_table(actual: Counts, predicted: Counts, spec: DataSpec) -> "pd.Da
     return table
 
 
-def predictions_table(
-    actual: Counts, log_probabilities: npt.NDArray[np.float32], spec: DataSpec
-) -> "pd.DataFrame":
+def predictions_table(actual: Counts, log_probabilities: npt.NDArray[np.float32], spec: DataSpec) -> "pd.DataFrame":
     """One row an image: index, actual, predicted, and the probability of each class as ``p_0_o`` ... ``p_9_wo``."""
     import pandas as pd
 

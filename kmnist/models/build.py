@@ -11,7 +11,9 @@ from kmnist.models.families import FAMILIES, NetSettings
 from kmnist.models.normalise import Normalise
 
 
-def build(settings: NetSettings, spec: DataSpec, *, seed: int = 0, pixels: tuple[float, float] = (0.0, 1.0)) -> nn.Module:
+def build(
+    settings: NetSettings, spec: DataSpec, *, seed: int = 0, pixels: tuple[float, float] = (0.0, 1.0)
+) -> nn.Module:
     """A network in training mode: raw pixels 0..255 (B, H, W), any dtype -> log-probabilities (B, classes).
 
     Args:

@@ -4,7 +4,7 @@ Knows no command line, YAML, optuna, mlflow or torch.
 """
 
 from kmnist.settings.base import Settings, as_flags, to_text, unknown_name
-from kmnist.settings.choice import Choice
+from kmnist.settings.choice import Choice, describe
 from kmnist.settings.ranges import Choices, Layers, Range, Searched, SearchRange, parse_range
 from kmnist.settings.registry import Registry
 
@@ -18,6 +18,7 @@ __all__ = [
     "Searched",
     "Settings",
     "as_flags",
+    "describe",
     "parse_range",
     "to_text",
     "unknown_name",

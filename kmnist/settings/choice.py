@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from kmnist.settings.base import unknown_name
@@ -27,3 +28,9 @@ class Choice:
         if name not in self.registry:
             raise ValueError(unknown_name(self.registry.kind, name, list(self.registry)))
         return name
+
+
+def describe(field: FieldInfo) -> str:
+    """The description of a setting, with its choices where it is one of a registry: ``optimizer: adam, sgd``."""
+    choices = [", ".join(mark.registry) for mark in field.metadata if isinstance(mark, Choice)]
+    return ": ".join([field.description or "", *choices])

@@ -10,10 +10,12 @@ from kmnist.tracking.connect import check_params, connect, create_run, reopen_ru
 from kmnist.tracking.pending import list_pending, send_pending
 from kmnist.tracking.reap import find_silent, reap
 from kmnist.tracking.run import MlflowRun
+from kmnist.tracking.system import SystemMetrics
 
 __all__ = [
     "ChildRuns",
     "MlflowRun",
+    "SystemMetrics",
     "check_params",
     "connect",
     "create_run",

@@ -23,7 +23,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES, MLFLOW_RUN_NOTE
 from PIL import Image
 from torch import nn
 
-from kmnist.data import Images
+from kmnist.data import DataSpec, Images
 from kmnist.errors import Stopped, TrackingError
 from kmnist.tracking.heartbeat import Heartbeat
 from kmnist.tracking.journal import Journal, Record
@@ -94,21 +94,21 @@ class MlflowRun:
         """The text that the UI shows on top of the run."""
         self.log_tags({MLFLOW_RUN_NOTE: markdown})
 
-    def log_data(self, context: str, images: Images, name: str, source: str) -> None:
+    def log_data(self, split: str, images: Images, spec: DataSpec, source: str) -> None:
         """The images of one split as an input of the run, with the SHA-256 over all of them."""
-        digest = images.digest()
+        digest = images.digest
         described = NumpyDataset(
             images.pixels[:1],  # for the schema alone: MLflow's own digest would cover 12.7 images
             HTTPDatasetSource(source) if source.startswith("http") else CodeDatasetSource({"drawn by": source}),
             targets=images.labels[:1],
-            name=f"{name}-{context}",
+            name=f"{spec.name}-{split}",
             digest=digest[:32],  # MLflow takes at most 36 characters
         ).to_dict()
         record = {key: described[key] for key in ("name", "digest", "source_type", "source", "schema")}
         record["profile"] = json.dumps(
             {"images": len(images), "per_class": np.bincount(images.labels).tolist(), "sha256": digest}
         )
-        self._write({"op": "inputs", "context": context, "dataset": record})
+        self._write({"op": "inputs", "context": split, "dataset": record})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
         """Metrics of one step; sending a point again with the same timestamp changes nothing."""

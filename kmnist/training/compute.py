@@ -1,4 +1,4 @@
-"""``Compute``: where and how a training computes. Resolved once, when a run begins, and kept: the numbers depend on it."""
+"""``Compute``: where and how a training computes: resolved once, when a run begins, and kept, as the settings are."""
 
 import copy
 import os

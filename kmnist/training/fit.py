@@ -83,7 +83,7 @@ def fit(
     train: Images,
     valid: Images,
     settings: FitSettings,
-    compute: Compute = Compute(),
+    compute: Compute,
     *,
     resume: TrainState | None = None,
 ) -> Iterator[Epoch]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from kmnist.ranges import Choices
+from kmnist.settings import Choices
 from kmnist.tuning.definition import Budget, Definition, Method
 from kmnist.tuning.study import TrackedStudy, create_study
 from kmnist.tuning.table import chosen_of
@@ -21,7 +21,7 @@ def confirmation_of(study: TrackedStudy, best: FrozenTrial, seeds: int) -> Track
         best: that trial.
         seeds: how many; they follow the seed that the trial was trained with.
     """
-    config = study.definition.config(chosen_of(best))
+    config = study.definition.config(chosen_of(best, study.definition))
     changed = {**config.changed(), "epochs": str(config.epochs)}
     settings = {name: text for name, text in changed.items() if name not in ("seed", "select_by")}
     choices = Choices(values=tuple((config.seed + place) % 2**32 for place in range(1, seeds + 1)))

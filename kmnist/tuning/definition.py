@@ -1,30 +1,51 @@
 """What a study is: settings that are fixed, ranges that are searched, the method; and how long it may go on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
-from kmnist.config import TrainConfig
+from kmnist.config import TrainConfig, unknown_setting
 from kmnist.errors import SettingError
-from kmnist.ranges import Choices, Layers, Range, SearchRange, parse_range
-from kmnist.settings import Settings, to_text, unknown_name
+from kmnist.models.families import DEFAULT_ARCH, FAMILIES
+from kmnist.record import Objective
+from kmnist.settings import (
+    Choice,
+    Choices,
+    Layers,
+    Range,
+    Registry,
+    SearchRange,
+    Settings,
+    parse_range,
+    to_text,
+    unknown_name,
+)
 
 #: To search these would change what is measured, not what is trained.
 FIXED_ONLY = ("epochs", "valid_fraction", "select_by", "dataset")
+#: Each takes a :class:`kmnist.tuning.samplers.Place` to a sampler of Optuna's.
+SAMPLERS: Registry[Any] = Registry(
+    "sampler", {name: f"kmnist.tuning.samplers:{name}" for name in ("tpe", "random", "grid", "gp", "cmaes", "qmc")}
+)
+#: Each is a :class:`kmnist.tuning.pruners.Pruner`.
+PRUNERS: Registry[Any] = Registry(
+    "pruner",
+    {
+        name: f"kmnist.tuning.pruners:{name.upper()}"
+        for name in ("hyperband", "median", "asha", "percentile", "patient", "none")
+    },
+)
 
 
 class Method(Settings):
     """How a study searches."""
 
-    sampler: Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"] = Field(
-        "tpe", description="what proposes settings: tpe, random, grid, gp, cmaes or qmc"
-    )
-    pruner: Literal["hyperband", "median", "asha", "percentile", "patient", "none"] = Field(
-        "hyperband", description="what ends bad trials early: hyperband, median, asha, percentile, patient or none"
-    )
+    sampler: Annotated[str, Choice(SAMPLERS)] = Field("tpe", description="what proposes settings")
+    pruner: Annotated[str, Choice(PRUNERS)] = Field("hyperband", description="what ends bad trials early")
     metric: Literal["valid/accuracy", "valid/loss"] = Field(
         "valid/accuracy", description="what the best epoch of a trial is judged by: valid/accuracy or valid/loss"
     )
@@ -61,13 +82,17 @@ class Definition:
     @property
     def epochs(self) -> int:
         """Of a trial that is not pruned."""
-        given = {"epochs": self.settings["epochs"]} if "epochs" in self.settings else {}
-        return TrainConfig.parse(given).epochs
+        return int(self.settings.get("epochs", TrainConfig.model_fields["epochs"].default))
 
     @property
-    def maximise(self) -> bool:
-        """Whether more is better."""
-        return self.method.metric == "valid/accuracy"
+    def objective(self) -> Objective:
+        """What trials are judged by."""
+        return Objective.of(self.method.metric)
+
+    @property
+    def archs(self) -> list[str]:
+        """The architectures that its trials may have."""
+        return _archs(self.search, self.settings)
 
     def config(self, chosen: Mapping[str, Any]) -> TrainConfig:
         """The settings of a trial, from those that were chosen for it.
@@ -75,7 +100,9 @@ class Definition:
         Raises:
             SettingError: they do not go together.
         """
-        return TrainConfig.parse({**self.settings, **chosen, "select_by": self.method.metric.replace("/", "_")})
+        arch = str(chosen.get("arch", self.settings.get("arch", DEFAULT_ARCH)))
+        fixed = {name: text for name, text in self.settings.items() if applies(name, arch)}
+        return TrainConfig.parse({**fixed, **chosen, "select_by": self.method.metric.replace("/", "_")})
 
     def flat(self) -> dict[str, Any]:
         """As it stands in a study file."""
@@ -114,86 +141,101 @@ class Definition:
 def parse(given: Mapping[str, Any]) -> tuple[Definition, Budget]:
     """Read a study from what a user gave: one mapping of training settings, method, budget, and ``search``.
 
-    A setting that is given is not searched. Without ``search``, everything else that has a range in ``TrainConfig`` is.
+    A setting that is given is not searched. Without ``search``, everything else that has a range is.
 
     Raises:
         SettingError: a name does not exist, a value or a range is bad, or nothing is left to search.
     """
-    known = [*TrainConfig.model_fields, *Method.model_fields, *Budget.model_fields, "search"]
+    search_given = given.get("search")
+    archs = _archs(search_given if isinstance(search_given, dict) else {}, given)
+    known = [*_fields(archs), *Method.model_fields, *Budget.model_fields, "search"]
     if unknown := [name for name in given if name not in known]:
-        raise SettingError("\n".join(unknown_name("setting", name, known) for name in unknown))
+        raise SettingError("\n".join(_unknown(name, archs, known) for name in unknown))
     method = Method.parse({name: given[name] for name in Method.model_fields if name in given})
     budget = Budget.parse({name: given[name] for name in Budget.model_fields if name in given})
-    fixed = {name: given[name] for name in TrainConfig.model_fields if name in given}
+    fixed = {name: given[name] for name in _fields(archs) if name in given}
     if "select_by" in fixed:
         raise SettingError(f"select_by={fixed['select_by']}: follows the study's metric; give metric instead")
-    search = _search(given.get("search"), fixed)
-    archs = _choices_of_arch(search, fixed)
-    for name in search:
-        if not any(applies(name, arch) for arch in archs):
-            raise SettingError(f"search.{name}: arch={archs[0]} has none; leave it out, or give another arch")
+    search = _search(search_given, fixed, archs)
+    settings: dict[str, str] = {}
     for arch in archs:
-        config = TrainConfig.parse({**fixed, "arch": arch})
+        config = TrainConfig.parse({**{name: fixed[name] for name in fixed if applies(name, arch)}, "arch": arch})
+        settings |= {name: to_text(config[name]) for name in fixed if applies(name, arch)}
         for name, found in search.items():
             if applies(name, arch):
                 _check(name, found, arch)
-    settings = {name: to_text(getattr(config, name)) for name in fixed}
     if "arch" not in search:
-        settings["arch"] = config.arch
+        settings["arch"] = archs[0]
     return Definition(settings, search, method), budget
 
 
 def applies(name: str, arch: str) -> bool:
     """Whether an architecture has a setting."""
-    mark = TrainConfig.searched().get(name)
-    return mark is None or mark.arch in (None, arch)
+    return name in TrainConfig.fields(arch)
 
 
-def _search(given: Any, fixed: Mapping[str, Any]) -> dict[str, SearchRange]:
-    defaults = TrainConfig.searched()
-    arch = str(fixed.get("arch", TrainConfig.model_fields["arch"].default))
+def _fields(archs: Iterable[str]) -> dict[str, FieldInfo]:
+    """The settings of all of some architectures."""
+    return {name: field for arch in archs for name, field in TrainConfig.fields(arch).items()}
+
+
+def _archs(search: Mapping[str, Any], fixed: Mapping[str, Any]) -> list[str]:
+    """The architectures that trials may have."""
+    found = search.get("arch")
+    if found is None:
+        return [str(fixed.get("arch", DEFAULT_ARCH))] if "arch" not in search else list(FAMILIES)
+    found = parse_range("search.arch", found)
+    if not isinstance(found, Choices):
+        raise SettingError("search.arch: a range of numbers does not fit; give a list of choices")
+    return [str(value) for value in found.values]
+
+
+def _unknown(name: str, archs: list[str], known: list[str]) -> str:
+    if any(name in FAMILIES[arch].settings.model_fields for arch in FAMILIES):
+        return unknown_setting(name, archs[0])
+    return unknown_name("setting", name, known)
+
+
+def _search(given: Any, fixed: Mapping[str, Any], archs: list[str]) -> dict[str, SearchRange]:
+    fields = _fields(archs)
+    defaults = {name: mark for arch in archs for name, mark in TrainConfig.searched(arch).items()}
     if given is None:
-        found = {name: mark.over for name, mark in defaults.items() if applies(name, arch)}
+        found = {name: mark.over for name, mark in defaults.items()}
     elif isinstance(given, dict):
         found = {}
         for name, spec in given.items():
-            if name not in TrainConfig.model_fields:
-                raise SettingError(f"search: {unknown_name('setting', str(name), list(TrainConfig.model_fields))}")
+            if name not in fields:
+                raise SettingError(f"search: {_unknown(str(name), archs, list(fields))}")
             if name in FIXED_ONLY:
                 raise SettingError(f"search.{name}: cannot be searched: trials that differ in it cannot be compared")
+            if name == "arch" and spec is None:
+                spec = list(FAMILIES)
             if spec is None and name not in defaults:
                 raise SettingError(f"search.{name}: has no usual range; give one")
             found[name] = defaults[name].over if spec is None else parse_range(f"search.{name}", spec)
     else:
         raise SettingError("search: must be a mapping of settings to ranges, like in experiments/studies/plain.yaml")
-    found = {name: found[name] for name in TrainConfig.model_fields if name in found and name not in fixed}
+    found = {name: found[name] for name in fields if name in found and name not in fixed}
     if not found:
         raise SettingError("nothing is left to search: every setting that is to be searched has a fixed value")
     return found
 
 
-def _choices_of_arch(search: Mapping[str, SearchRange], fixed: Mapping[str, Any]) -> list[str]:
-    found = search.get("arch")
-    if isinstance(found, Choices):
-        return [str(value) for value in found.values]
-    return [str(fixed.get("arch", TrainConfig.model_fields["arch"].default))]
-
-
 def _check(name: str, found: SearchRange, arch: str) -> None:
     """See that the setting takes both ends of the range, or each of the choices."""
+    kind = TrainConfig.fields(arch)[name].annotation
     match found:
         case Choices():
             values: list[Any] = list(found.values)
         case Range():
-            kind = TrainConfig.model_fields[name].annotation
             if kind not in (int, float):
                 raise SettingError(f"search.{name}: a range of numbers does not fit; give a list of choices")
             values = [kind(found.low), kind(found.high)]
             if kind is int and values != [found.low, found.high]:
                 raise SettingError(f"search.{name}={found}: whole numbers are needed")
         case Layers():
-            if name != "hidden":
-                raise SettingError(f"search.{name}: count and width are for hidden; give a list or a range")
+            if kind in (int, float, str):
+                raise SettingError(f"search.{name}: count and width are for hidden layers; give a list or a range")
             values = [[int(found.width.low)] * int(found.count.low), [int(found.width.high)] * int(found.count.high)]
     for value in values:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from kmnist.experiment.note import SAMPLE_WARNING
+from kmnist.experiment.note import sample_warning
 from kmnist.settings import to_text
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.table import best_trial, chosen_of
@@ -31,10 +31,10 @@ def study_note(
     saved = int((definition.epochs - pruned["epochs"]).sum())
     share = f" ({saved / (saved + trained):.0%} of what the same trials would have taken)" if saved else ""
     leaders = table[table["state"] == "COMPLETE"].sort_values(
-        ["value", "trial"], ascending=[not definition.maximise, True]
+        ["value", "trial"], ascending=[not definition.objective.maximise, True]
     )
     names = list(definition.search)
-    chosen = {trial.number: chosen_of(trial) for trial in trials}
+    chosen = {trial.number: chosen_of(trial, definition) for trial in trials}
     rows = [
         f"| [{row['trial']}]({link(row['run_id'])}) | {row['value']:.4f} | {row['best_epoch']:.0f} of {row['epochs']} |"
         + " " + " | ".join(_short(chosen[row["trial"]].get(name)) for name in names) + " |"
@@ -48,7 +48,7 @@ def study_note(
     fixed = ", ".join(f"`{name}={text}`" for name, text in definition.settings.items())
     best = best_trial(trials, definition)
     repeat = "Take `reports/best.yaml` and type `kmnist train --experiment best.yaml`." if best else ""
-    return f"""{SAMPLE_WARNING if study.data["dataset"] == "sample" else ""}**Study `{study.name}`**: {len(table)} of \
+    return f"""{sample_warning(study.data["dataset"])}**Study `{study.name}`**: {len(table)} of \
 {study.budget.trials} trials ({states}); {trained:,} epochs trained, {saved:,} saved by pruning{share}.
 
 {board if rows else "No trial is complete yet."}

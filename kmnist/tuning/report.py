@@ -10,7 +10,7 @@ from optuna import importance
 from optuna.trial import FrozenTrial, TrialState
 
 from kmnist import figures
-from kmnist.ranges import Choices, Layers, Range
+from kmnist.settings import Choices, Layers, Range
 from kmnist.tuning.interactive import interactive_page
 from kmnist.tuning.note import confirmation_note, study_note
 from kmnist.tuning.runs import StudyRun
@@ -105,7 +105,7 @@ class StudyReport:
             run.log_file(best_settings(study, best).encode(), "reports/best.yaml")
             run.log_tags({"study.best_run": best.user_attrs["run_id"], "study.best_trial": str(best.number)})
         curves = {trial.number: trial.intermediate_values for trial in trials if trial.state != TrialState.WAITING}
-        axes, metric, maximise = self._axes(table), definition.method.metric, definition.maximise
+        axes, metric, maximise = self._axes(table), definition.method.metric, definition.objective.maximise
         pictures = {
             "history": figures.study_history(table, metric, maximise),
             "curves": figures.study_curves(table, curves, metric, maximise),
@@ -141,7 +141,7 @@ class StudyReport:
 
     def _offered(self, table: pd.DataFrame) -> str:
         """The run to register: the best on validation; the test split decides nothing."""
-        order = table.sort_values("value", ascending=not self._study.definition.maximise, kind="stable")
+        order = table.sort_values("value", ascending=not self._study.definition.objective.maximise, kind="stable")
         return str(order["run_id"].iloc[0])
 
     def _axes(self, table: pd.DataFrame) -> dict[str, bool]:
@@ -182,7 +182,7 @@ def importances(study: TrackedStudy) -> dict[str, float]:
 def best_settings(study: TrackedStudy, best: FrozenTrial) -> str:
     """The settings of a trial as a file that ``kmnist train --experiment`` takes."""
     definition = study.definition
-    config = definition.config(chosen_of(best))
+    config = definition.config(chosen_of(best, definition))
     settings = {**config.changed(), "dataset": study.data["dataset"]}
     head = f"# Trial {best.number} of study {study.name}: {definition.method.metric} {best.value:.4f}.\n"
     return head + "".join(f"{name}: {text}\n" for name, text in settings.items())

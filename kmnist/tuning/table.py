@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from kmnist.settings import Layers
 from kmnist.tuning.definition import Definition
 
 COLUMNS = [
@@ -36,7 +37,7 @@ def trials_table(trials: Sequence[FrozenTrial], definition: Definition) -> pd.Da
     table = table.astype({"value": "float64", "started": "datetime64[us]", "ended": "datetime64[us]"})
     ended = table[table["ended"].notna()].sort_values("ended")
     complete = ended["value"].where(ended["state"] == "COMPLETE")
-    best = complete.cummax() if definition.maximise else complete.cummin()
+    best = complete.cummax() if definition.objective.maximise else complete.cummin()
     table["best_so_far"] = best.ffill().reindex(table.index)
     return table
 
@@ -44,29 +45,28 @@ def trials_table(trials: Sequence[FrozenTrial], definition: Definition) -> pd.Da
 def best_trial(trials: Sequence[FrozenTrial], definition: Definition) -> FrozenTrial | None:
     """The trial with the best value of those that were not pruned; the first of equals; ``None`` if there is none."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    sign = -1 if definition.maximise else 1
-    return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+    return definition.objective.best(complete, lambda trial: trial.value or 0.0)
 
 
-def chosen_of(trial: FrozenTrial) -> dict[str, Any]:
+def chosen_of(trial: FrozenTrial, definition: Definition) -> dict[str, Any]:
     """The settings that were chosen for a trial, from Optuna's parameters: layers put together again."""
     chosen: dict[str, Any] = {}
-    for name, value in trial.params.items():
-        if name == "hidden_layers":
-            chosen["hidden"] = [trial.params[f"hidden_{place}"] for place in range(1, value + 1)]
-        elif not name.startswith("hidden_"):
-            chosen[name] = value
+    for name, found in definition.search.items():
+        if isinstance(found, Layers) and f"{name}_layers" in trial.params:
+            count = trial.params[f"{name}_layers"]
+            chosen[name] = [trial.params[f"{name}_{place}"] for place in range(1, count + 1)]
+        elif name in trial.params:
+            chosen[name] = trial.params[name]
     return chosen
 
 
 def _row(trial: FrozenTrial, definition: Definition) -> dict[str, Any]:
     values = trial.intermediate_values
-    sign = -1 if definition.maximise else 1
-    best_epoch = min(values, key=lambda epoch: (sign * values[epoch], epoch), default=None)
+    best_epoch = definition.objective.best(sorted(values), lambda epoch: values[epoch])
     return {
         "trial": trial.number,
         "state": trial.state.name,
-        "value": values[best_epoch] if best_epoch else None,
+        "value": values[best_epoch] if best_epoch is not None else None,
         "best_epoch": best_epoch,
         "epochs": len(values),
         "seconds": trial.duration.total_seconds() if trial.duration else None,

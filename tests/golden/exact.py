@@ -14,8 +14,10 @@ import torch
 
 from kmnist.config import TrainConfig
 from kmnist.data import Images
-from kmnist.models import build
-from kmnist.training import fit
+from kmnist.data.kmnist import SPEC
+from kmnist.models.build import build
+from kmnist.training.compute import Compute
+from kmnist.training.fit import fit
 
 ENVIRONMENT = {
     "ATEN_CPU_CAPABILITY": "default",
@@ -48,8 +50,8 @@ def arithmetic() -> str:
 def losses(arch: str) -> list[str]:
     """Training and validation loss of the first epochs."""
     config = TrainConfig.parse({"arch": arch, "epochs": EPOCHS, "precision": "fp32", "label_smoothing": "0.1"})
-    model = build(config, 0.4, 0.2)
-    epochs = islice(fit(model, images(2_000, 1), images(500, 2), config), EPOCHS)
+    model = build(config.net, SPEC, pixels=(0.4, 0.2))
+    epochs = islice(fit(model, images(2_000, 1), images(500, 2), config, Compute()), EPOCHS)
     return [repr(loss) for epoch in epochs for loss in (epoch.train.loss, epoch.valid.loss)]
 
 
