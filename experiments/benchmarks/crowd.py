@@ -20,14 +20,13 @@ from tempfile import TemporaryDirectory
 import cyclopts
 import numpy as np
 import requests
-import torch
 from mlflow import MlflowClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from experiments.benchmarks.comparison import Findings, blocked_seconds, compare, take_snapshot
 from kmnist.config import TrainConfig
+from kmnist.data.sample import draw_dataset
 from kmnist.experiment import prepare, train
-from kmnist.sample import draw_dataset
 from kmnist.tracking import MlflowRun, connect, create_run, list_pending
 from tests.stack import Stack
 
@@ -123,16 +122,15 @@ def perform(trainers: int, epochs: int, server_processes: int) -> Crowd:
 
 def train_one(url: str, folder: Path, epochs: int, all_there: Barrier | None) -> None:
     """A training, tracked as ``kmnist train`` tracks it; in a process of its own, or in this one."""
-    torch.set_num_threads(1)
     config = TrainConfig.parse({"hidden": "256,128", "batch_size": 32, "epochs": epochs})
-    splits = prepare(config, draw_dataset())
+    data = draw_dataset()
     client = connect(url)
     if all_there is not None:
         all_there.wait()
     entity = create_run(client, EXPERIMENT, "one of many")
     with MlflowRun(client, entity, folder / entity.info.run_id) as run:
         run.log_environment()
-        train(config, splits, run, run.folder)
+        train(config, prepare(config, data), data.test, run, run.folder, threads=1)
     run.discard_folder()
 
 

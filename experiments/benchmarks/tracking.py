@@ -13,7 +13,8 @@ import cyclopts
 
 from kmnist.cli.options import DataDir
 from kmnist.config import TrainConfig
-from kmnist.data import load_kmnist
+from kmnist.data import Images
+from kmnist.data.kmnist import load_kmnist
 from kmnist.experiment import NullRun, Run, Splits, prepare, train
 from kmnist.tracking import MlflowRun, connect, create_run
 from tests.servers import MlflowServer
@@ -43,7 +44,8 @@ def main(
         how often each of the two is trained
     """
     config = TrainConfig.parse({"batch_size": batch_size, "epochs": epochs, "dataset": "kmnist"})
-    splits = prepare(config, load_kmnist(data_dir))
+    data = load_kmnist(data_dir)
+    splits = prepare(config, data)
     ratios = []
     with TemporaryDirectory() as folder, ExitStack() as stack:
         server = MlflowServer(Path(folder))
@@ -51,10 +53,10 @@ def main(
         server.start()
         client = connect(server.url)
         for number in range(rounds):
-            plain = _seconds(config, splits, NullRun(), Path(folder) / "plain")
+            plain = _seconds(config, splits, data.test, NullRun(), Path(folder) / "plain")
             entity = create_run(client, "benchmark", f"round {number}")
             with MlflowRun(client, entity, Path(folder) / entity.info.run_id) as run:
-                tracked = _seconds(config, splits, run, run.folder)
+                tracked = _seconds(config, splits, data.test, run, run.folder)
             ratios.append(tracked / plain)
             print(
                 f"round {number + 1}  an epoch untracked {plain:.3f} s  tracked {tracked:.3f} s  ratio {ratios[-1]:.3f}"
@@ -62,9 +64,9 @@ def main(
     print(f"median ratio {statistics.median(ratios):.3f} ({epochs} epochs, batch {batch_size}, {rounds} rounds)")
 
 
-def _seconds(config: TrainConfig, splits: Splits, run: Run, folder: Path) -> float:
+def _seconds(config: TrainConfig, splits: Splits, test: Images, run: Run, folder: Path) -> float:
     """Median from the end of an epoch to the end of the next: what lies between two epochs counts, hiccups do not."""
-    ends = [epoch.timestamp_ms for epoch in train(config, splits, run, folder).epochs]
+    ends = [epoch.timestamp_ms for epoch in train(config, splits, test, run, folder).epochs]
     return statistics.median((later - earlier) / 1000 for earlier, later in pairwise(ends))
 
 

@@ -9,6 +9,8 @@ in one process, round after round in turn; the times are of the training part of
 
 import logging
 import statistics
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,12 +27,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from experiments.benchmarks.torchvision_cpu import torchvision_module
-from kmnist.cli.options import DataDir
+from kmnist.cli.options import DataDir, Threads
 from kmnist.config import TrainConfig
-from kmnist.data import idx_bytes, load_kmnist
+from kmnist.data import Dataset as Images
+from kmnist.data.idx import idx_bytes
+from kmnist.data.kmnist import SPEC, load_kmnist
 from kmnist.experiment import Splits, prepare
-from kmnist.models import build
-from kmnist.training import fit, resolve_precision
+from kmnist.experiment.train import resolve_compute
+from kmnist.models.build import build
+from kmnist.training.compute import Compute, resolve_precision
+from kmnist.training.fit import fit
 
 MEAN, STD = 0.1918, 0.3483
 app = cyclopts.App(help=__doc__, help_format="plaintext")
@@ -42,6 +48,7 @@ def main(
     data_dir: DataDir = Path("data"),
     batch_size: int = 128,
     rounds: int = 3,
+    threads: Threads = None,
 ) -> None:
     """Print the median seconds of each contender and the ratios to ours.
 
@@ -53,13 +60,19 @@ def main(
         images in one step, for all contenders
     rounds
         how often each contender runs
+    threads
+        of all contenders [default: as many as our training takes here]
     """
     config = TrainConfig.parse({"batch_size": batch_size, "epochs": 2, "dataset": "kmnist"})
-    splits = prepare(config, load_kmnist(data_dir))
+    data = load_kmnist(data_dir)
+    splits = prepare(config, data)
+    compute = resolve_compute(config, _net(config), splits.train, "cpu", threads)
+    torch.set_num_threads(compute.threads)
     with TemporaryDirectory() as folder, _quiet():
-        images = _torchvision_images(splits, Path(folder))
+        images = _torchvision_images(data, Path(folder))
         contenders: dict[str, Callable[[], float]] = {
-            "ours": lambda: ours(config, splits),
+            "ours": lambda: ours(config, splits, compute),
+            "ours beside a busy process": lambda: beside_a_busy_process(config, splits, threads),
             "(a) usual loop": lambda: usual_loop(config, images),
             "(b) Lightning + MLflow": lambda: lightning(config, images, Path(folder)),
             "(c) bare matrix products": lambda: matrix_products(config, len(splits.train)),
@@ -70,16 +83,25 @@ def main(
                 seconds[name].append(contender())
                 print(f"round {number + 1}  {name:26s}{seconds[name][-1]:7.2f} s", flush=True)
     precision = resolve_precision(config.precision, torch.device("cpu"))
-    print(f"\nbatch {batch_size}, {torch.get_num_threads()} threads, ours in {precision}; median of {rounds} rounds")
+    print(f"\nbatch {batch_size}, {compute.threads} threads, ours in {precision}; median of {rounds} rounds")
     for name, found in seconds.items():
         ratios = [theirs / mine for mine, theirs in zip(seconds["ours"], found)]
         print(f"{name:26s}{statistics.median(found):7.2f} s   {statistics.median(ratios):5.2f} x ours")
 
 
-def ours(config: TrainConfig, splits: Splits) -> float:
+def ours(config: TrainConfig, splits: Splits, compute: Compute) -> float:
     """Seconds of the training part of our second epoch: the first warms up."""
-    epochs = list(fit(_net(config), splits.train, splits.valid, config))
+    epochs = list(fit(_net(config), splits.train, splits.valid, config, compute))
     return len(splits.train) / epochs[-1].images_per_second
+
+
+def beside_a_busy_process(config: TrainConfig, splits: Splits, threads: int | None) -> float:
+    """The same while another process keeps one core busy: the threads are resolved in its presence, as in a run."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            return ours(config, splits, resolve_compute(config, _net(config), splits.train, "cpu", threads))
+        finally:
+            busy.kill()
 
 
 def usual_loop(config: TrainConfig, images: Dataset[Any]) -> float:
@@ -140,7 +162,7 @@ def matrix_products(config: TrainConfig, images: int) -> float:
     """Seconds of an epoch's matrix products alone, forward and backward, in the precision that ours has."""
     bf16 = resolve_precision(config.precision, torch.device("cpu")) == "bf16"
     dtype = torch.bfloat16 if bf16 else torch.float32
-    sizes = (784, *config.hidden, 10)
+    sizes = (784, *config["hidden"], 10)
     weights = [torch.randn(outputs, inputs, dtype=dtype) for inputs, outputs in pairwise(sizes)]
     values = [torch.randn(config.batch_size, size, dtype=dtype) for size in sizes]
     started = time.perf_counter()
@@ -156,20 +178,20 @@ def matrix_products(config: TrainConfig, images: int) -> float:
 
 
 def _net(config: TrainConfig) -> nn.Module:
-    return build(config, MEAN, STD)
+    return build(config.net, SPEC, pixels=(MEAN, STD))
 
 
 def _layers(config: TrainConfig) -> nn.Module:
     """The same net without our normalisation: the contenders normalise in their transforms."""
-    return nn.Sequential(*list(_net(config).children())[1:])
+    return _net(config).get_submodule("network")
 
 
-def _torchvision_images(splits: Splits, folder: Path) -> Dataset[Any]:
+def _torchvision_images(data: Images, folder: Path) -> Dataset[Any]:
     """torchvision's own data set over the same images, with ToTensor and Normalize for each image."""
     datasets, transforms = torchvision_module("datasets"), torchvision_module("transforms")
     raw = folder / "KMNIST" / "raw"
     raw.mkdir(parents=True)
-    for prefix, images in (("train", splits.train), ("t10k", splits.test)):
+    for prefix, images in (("train", data.train), ("t10k", data.test)):
         (raw / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(images.pixels))
         (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes(images.labels.astype("uint8")))
     chain = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
