@@ -14,10 +14,11 @@ from pydantic.fields import FieldInfo
 from kmnist.errors import SettingError
 from kmnist.models.families import DEFAULT_ARCH, FAMILIES, NetSettings
 from kmnist.settings import Searched, to_text, unknown_name
+from kmnist.training.augmentation.settings import AugmentSettings
 from kmnist.training.settings import FitSettings
 
 
-class TrainConfig(FitSettings):
+class TrainConfig(AugmentSettings, FitSettings):
     """The settings of one training run."""
 
     net: SerializeAsAny[NetSettings]
@@ -53,7 +54,7 @@ class TrainConfig(FitSettings):
 
     @classmethod
     def searched(cls, arch: str) -> dict[str, Searched]:
-        """The settings that a study of an architecture searches if it is told nothing else."""
+        """The settings that a study of an architecture can search, and where."""
         marks = {name: field.metadata for name, field in cls.fields(arch).items()}
         return {name: mark for name, metadata in marks.items() for mark in metadata if isinstance(mark, Searched)}
 
@@ -89,8 +90,10 @@ class TrainConfig(FitSettings):
 
     def changed(self) -> dict[str, str]:
         """The settings, as text, that differ from the defaults: what one must type to repeat this config."""
-        usual = type(self).parse({"arch": self.arch})
-        return {name: text for name, text in self.as_text().items() if name == "arch" or self[name] != usual[name]}
+        chosen = {"arch": self.arch, "augment": self.augment}  # which the defaults of others follow
+        usual = type(self).parse(chosen)
+        always = {"arch"} if self.augment == "none" else set(chosen)
+        return {name: text for name, text in self.as_text().items() if name in always or self[name] != usual[name]}
 
     def __getitem__(self, name: str) -> Any:
         """A setting by its flat name."""

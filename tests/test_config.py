@@ -6,6 +6,7 @@ from kmnist.cli.main import app
 from kmnist.cli.options import given_settings
 from kmnist.config import TrainConfig
 from kmnist.errors import SettingError
+from kmnist.training.augmentation.settings import PARTS
 
 
 @st.composite
@@ -30,6 +31,10 @@ def configs(draw: st.DrawFn) -> TrainConfig:
         "seed": draw(st.integers(0, 2**32 - 1)),
         "dataset": draw(st.sampled_from(["auto", "kmnist", "sample"])),
     }
+    settings |= {name: draw(st.booleans()) for name in TrainConfig.fields(arch) if name == "batch_norm"}
+    settings |= {"warmup": draw(st.floats(0, 0.9)), "clip": draw(st.floats(0, 9)), "ema": draw(st.floats(0, 0.99))}
+    settings["augment"] = draw(st.sampled_from(["none", "light", "strong"]))
+    settings |= {name: draw(st.floats(0, 0.9)) for name in PARTS}
     assert settings.keys() == TrainConfig.fields(arch).keys()
     return TrainConfig.parse(settings)
 

@@ -1,7 +1,5 @@
 """One of everything that can be added, as somebody outside of this package would write it."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from optuna import pruners, samplers
@@ -47,9 +45,9 @@ def line(settings: LineSettings, spec: DataSpec) -> nn.Module:
 LINE = Family(LineSettings, "tests.toys:line")
 
 
-def signs(parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float) -> optim.Optimizer:
+def signs(model: nn.Module, learning_rate: float, weight_decay: float) -> list[optim.Optimizer]:
     """An optimizer."""
-    return optim.Rprop(parameters, learning_rate)
+    return [optim.Rprop(model.parameters(), learning_rate)]
 
 
 def falling(done: float) -> float:

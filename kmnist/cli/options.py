@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -50,15 +51,19 @@ def _of_families() -> dict[str, tuple[FieldInfo, Group]]:
     for arch in FAMILIES:
         for name, field in FAMILIES[arch].settings.model_fields.items():
             if name not in NetSettings.model_fields and name not in found:
-                archs = [other for other in FAMILIES if name in FAMILIES[other].settings.model_fields]
-                group = Group(f"Settings of arch={', '.join(archs)}", help_formatter=_only_for(archs))
-                found[name] = (field, group)
+                archs = tuple(other for other in FAMILIES if name in FAMILIES[other].settings.model_fields)
+                found[name] = (field, _group_of(archs))
     return found
+
+
+@cache
+def _group_of(archs: tuple[str, ...]) -> Group:
+    return Group(f"Settings of arch={', '.join(archs)}", help_formatter=_only_for(archs))
 
 
 def _searched() -> dict[str, str]:
     marks = {name: mark for arch in FAMILIES for name, mark in TrainConfig.searched(arch).items()}
-    return {name: f"searched: {mark.over}" for name, mark in marks.items()} | {"select_by": ""}
+    return {name: f"searched: {mark.over}" for name, mark in marks.items() if mark.unasked} | {"select_by": ""}
 
 
 def _only_for(archs: Sequence[str]) -> Any:

@@ -15,6 +15,7 @@ from kmnist.experiment.splits import Splits
 from kmnist.figures import confusion_matrix_image
 from kmnist.training.compute import Compute
 from kmnist.training.fit import Epoch
+from kmnist.training.optimisation import evaluated_weights
 
 CONFUSION_IMAGES = 10  # in the series with a step slider
 
@@ -53,9 +54,11 @@ class Checkpointer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kmnist-checkpointer")
         self._writing: Future[None] | None = None
         self.epochs: list[Epoch] = []
-        self.best_weights: dict[str, Tensor] = {}
+        self.best_weights: dict[str, Tensor] = {}  # as they are evaluated, and so the last
+        self.last_weights: dict[str, Tensor] = {}
         if resume is not None:
             self.epochs, self.best_weights = list(resume.epochs), resume.best
+            self.last_weights = evaluated_weights(resume.model, resume.optimisation)
             self.best = self.epochs[resume.best_epoch - 1]
             for epoch in self.epochs[:-1]:  # those of the last moment may not have been logged
                 run.log_metrics(epoch_metrics(epoch), epoch.number, epoch.timestamp_ms)
@@ -70,11 +73,10 @@ class Checkpointer:
         """Take an epoch and, if it is the best so far, its weights."""
         assert epoch.live is not None
         weights = _copy(self._model.state_dict())
+        self.last_weights = _copy(epoch.live.optimisation.weights_to_evaluate())
         if not self.epochs or self._is_better(epoch):
-            self.best, self.best_weights = replace(epoch, live=None), weights
+            self.best, self.best_weights = replace(epoch, live=None), self.last_weights
         self.epochs.append(replace(epoch, live=None))
-        # Clones, because safetensors refuses tensors that share memory, as the best epoch's own do.
-        best = _copy(weights) if self.best_weights is weights else self.best_weights
         checkpoint = Checkpoint(
             run_id=self._run.id,
             config=self._config,
@@ -84,7 +86,7 @@ class Checkpointer:
             epochs=list(self.epochs),
             best_epoch=self.best.number,
             model=weights,
-            best=best,
+            best=self.best_weights,
             optimisation=_copy(epoch.live.optimisation.state_dict()),
             confusion=epoch.live.valid_confusion,
             load={},

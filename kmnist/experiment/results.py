@@ -7,6 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from kmnist import figures, metrics, record
 from kmnist.config import TrainConfig
@@ -15,8 +16,10 @@ from kmnist.experiment.note import note
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.metrics import Metrics
+from kmnist.training.augmentation.augment import Augmentation
 from kmnist.training.fit import Epoch
 
+AUGMENTED_IMAGES, AUGMENTED_EPOCHS = 10, 8  # shown
 LogProbabilities = npt.NDArray[np.float32]
 
 
@@ -44,12 +47,14 @@ class Evaluated:
     """All that tables and figures are made from.
 
     Attributes:
+        config: the settings.
         splits: what was trained on.
         test: what was tested on.
         result: the numbers.
         log_probabilities: (N, C) of the best epoch's weights on the test split.
     """
 
+    config: TrainConfig
     splits: Splits
     test: Images
     result: Result
@@ -66,9 +71,9 @@ class Evaluated:
         return metrics.confusion_matrix(self.test.labels, self.predicted, len(self.splits.spec.classes))
 
 
-def log_results(config: TrainConfig, evaluated: Evaluated, run: Run) -> None:
+def log_results(evaluated: Evaluated, run: Run) -> None:
     """Log everything but the model."""
-    result = evaluated.result
+    config, result = evaluated.config, evaluated.result
     best, last = result.best, result.epochs[-1]
     # Stamped with their epoch's time, so that a run which is resumed only to be finished logs the same points again.
     run.log_metrics(split_metrics(record.TEST, result.test), best.number, best.timestamp_ms)
@@ -80,7 +85,8 @@ def log_results(config: TrainConfig, evaluated: Evaluated, run: Run) -> None:
     for name, text in _reports(evaluated).items():
         run.log_file(text.encode(), f"{record.REPORTS}/{name}")
     for name, draw in FIGURES.items():
-        run.log_file(draw(evaluated), f"{record.FIGURES}/{name}.png")
+        if (png := draw(evaluated)) is not None:
+            run.log_file(png, f"{record.FIGURES}/{name}.png")
 
 
 def split_metrics(split: str, found: Metrics) -> dict[str, float]:
@@ -135,11 +141,26 @@ def _class_distribution(evaluated: Evaluated) -> bytes:
     return figures.class_distribution({name: of.labels for name, of in splits.items()}, evaluated.splits.spec)
 
 
-#: Name of the PNG -> what draws it. To add a figure: a function in ``kmnist/figures/`` and a line here.
-FIGURES: dict[str, Callable[[Evaluated], bytes]] = {
+def _augmented(evaluated: Evaluated) -> bytes | None:
+    """What the network saw of the first images in its first epochs; nothing where they were left as they are."""
+    augmentation = Augmentation(evaluated.config)
+    if not augmentation:
+        return None
+    train, spec = evaluated.splits.train, evaluated.splits.spec
+    first = np.concatenate([np.flatnonzero(train.labels == number)[:1] for number in range(len(spec.classes))])
+    pixels = train.pixels[first[:AUGMENTED_IMAGES]]
+    generator = torch.Generator().manual_seed(evaluated.config.seed)
+    changed = [augmentation(torch.from_numpy(pixels), generator)[0].numpy() for _ in range(AUGMENTED_EPOCHS)]
+    return figures.augmented(pixels, np.stack(changed))
+
+
+#: Name of the PNG -> what draws it, or ``None`` if there is nothing to show.
+#: To add a figure: a function in ``kmnist/figures/`` and a line here.
+FIGURES: dict[str, Callable[[Evaluated], bytes | None]] = {
     "learning_curves": _learning_curves,
     "confusion_matrix": _confusion_matrix,
     "misclassified": _misclassified,
     "samples": _samples,
+    "augmented": _augmented,
     "class_distribution": _class_distribution,
 }

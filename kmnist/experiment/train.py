@@ -19,6 +19,7 @@ from kmnist.experiment.results import Evaluated, Result, log_results, split_metr
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.models.build import build
+from kmnist.training.augmentation.augment import Augmentation
 from kmnist.training.compute import Compute, measure_threads, resolve_precision, trial_step
 from kmnist.training.evaluate import evaluate, to_device
 from kmnist.training.fit import Epoch, fit
@@ -31,9 +32,10 @@ class Trained:
     """A network after its last epoch, not yet tested.
 
     Attributes:
-        model: with the weights of the last epoch.
+        model: the network; which weights it has is not said.
         compute: where and how it was trained.
-        best_weights: those of the best epoch.
+        best_weights: those of the best epoch, as they are evaluated.
+        last_weights: those of the last epoch.
         epochs: every epoch.
         best: the best epoch, chosen on the validation split.
         seconds: wall time from the first epoch to the last, of this process.
@@ -42,6 +44,7 @@ class Trained:
     model: nn.Module
     compute: Compute
     best_weights: dict[str, Tensor]
+    last_weights: dict[str, Tensor]
     epochs: list[Epoch]
     best: Epoch
     seconds: float
@@ -93,11 +96,12 @@ def train(
         on_epoch=on_epoch,
     )
     with trained.compute.active():
+        trained.model.load_state_dict(trained.last_weights)
         test_last, _ = evaluate(trained.model, test, trained.compute.device)
         trained.model.load_state_dict(trained.best_weights)
         tested, log_probabilities = evaluate(trained.model, test, trained.compute.device)
     result = Result(trained.epochs, trained.best, tested, test_last, trained.seconds)
-    log_results(config, Evaluated(splits, test, result, log_probabilities.numpy()), run)
+    log_results(Evaluated(config, splits, test, result, log_probabilities.numpy()), run)
     linked = {**epoch_metrics(result.best), **split_metrics(record.TEST, tested)}
     run.log_model(trained.model, result.best.number, linked, result.best.timestamp_ms)
     return result
@@ -128,13 +132,16 @@ def train_epochs(
     with Checkpointer(config, compute, splits, run, folder, model, measure_load, resume) as checkpointer:
         state = resume.train_state if resume else None
         if not checkpointer.should_stop:
-            for epoch in fit(model, splits.train, splits.valid, config, compute, resume=state):
+            augmentation = Augmentation(config)
+            epochs = fit(model, splits.train, splits.valid, config, compute, augmentation=augmentation, resume=state)
+            for epoch in epochs:
                 checkpointer.keep(epoch)
                 on_epoch(epoch, checkpointer.best)
                 if checkpointer.should_stop:
                     break
     seconds = time.perf_counter() - started
-    return Trained(model, compute, checkpointer.best_weights, checkpointer.epochs, checkpointer.best, seconds)
+    kept = checkpointer
+    return Trained(model, compute, kept.best_weights, kept.last_weights, kept.epochs, kept.best, seconds)
 
 
 def resolve_compute(config: TrainConfig, model: nn.Module, images: Images, device: str, threads: int | None) -> Compute:

@@ -1,5 +1,6 @@
 """From numbers to pictures. Each function gives an image; none knows a model, a tracker or a tuner."""
 
+from kmnist.figures.augmented import augmented
 from kmnist.figures.confusion import confusion_matrix_image
 from kmnist.figures.curves import learning_curves
 from kmnist.figures.errors import misclassified
@@ -15,6 +16,7 @@ from kmnist.figures.study import (
 )
 
 __all__ = [
+    "augmented",
     "class_distribution",
     "confusion_matrix_image",
     "explanations",

@@ -13,6 +13,8 @@ FAMILIES: "Registry[Family]" = Registry(
     {
         "plain": "kmnist.models.mlp_settings:PLAIN",
         "dropout": "kmnist.models.mlp_settings:DROPOUT",
+        "cnn": "kmnist.models.convolutional_settings:CNN",
+        "resnet": "kmnist.models.convolutional_settings:RESNET",
     },
 )
 DEFAULT_ARCH = "plain"

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from kmnist.models.families import Family, NetSettings
-from kmnist.settings import Layers, Range, Searched
+from kmnist.settings import Choices, Layers, Range, Searched
 
 
-def _split_commas(value: Any) -> Any:
+def split_commas(value: Any) -> Any:
     """``"512,256"`` -> ``["512", "256"]``; everything else is left to pydantic."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -20,9 +20,13 @@ class PlainSettings(NetSettings):
 
     hidden: Annotated[
         tuple[Annotated[int, Field(ge=1, le=65_536)], ...],
-        BeforeValidator(_split_commas),
+        BeforeValidator(split_commas),
         Searched(Layers(count=Range(low=1, high=4), width=Range(low=64, high=1024, log=True))),
     ] = Field((512, 256, 128, 64), min_length=1, description="widths of the hidden layers, comma-separated")
+
+    batch_norm: Annotated[bool, Searched(Choices(values=(False, True)), unasked=False)] = Field(
+        False, description="batch normalisation before each ReLU"
+    )
 
     @property
     def summary(self) -> str:

@@ -71,13 +71,15 @@ SearchRange: TypeAlias = Range | Choices | Layers
 
 @dataclass(frozen=True)
 class Searched:
-    """Marks a setting that a study searches if it is told nothing else, and says where.
+    """Marks a setting that a study can search, and says where.
 
     Attributes:
-        over: the range.
+        over: the usual range.
+        unasked: whether it is searched if the study is told nothing; else it has to be named in ``search``.
     """
 
     over: SearchRange
+    unasked: bool = True
 
 
 def parse_range(where: str, spec: Any) -> SearchRange:

@@ -1,7 +1,10 @@
 """What a network says about images, and how good that is; in fp32, with dropout off."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from kmnist.data.images import Images
 from kmnist.metrics import Metrics, score
@@ -17,11 +20,18 @@ def evaluate(model: nn.Module, images: Images, device: torch.device | str = "cpu
 
 
 @torch.no_grad()
-def predict(model: nn.Module, pixels: Tensor) -> Tensor:
-    """Log-probabilities (N, C) of pixels (N, H, W) in fp32 with dropout off; the model keeps its mode."""
+def predict(model: nn.Module, pixels: Tensor, weights: Mapping[str, Tensor] | None = None) -> Tensor:
+    """Log-probabilities (N, C) of pixels (N, H, W) in fp32 with dropout off; the model keeps its mode.
+
+    Args:
+        model: the network.
+        pixels: any dtype, 0..255.
+        weights: to compute with in the place of the model's own.
+    """
     training = model.training
     model.eval()
-    output = torch.cat([model(batch) for batch in pixels.split(EVALUATION_BATCH)])
+    with_weights = dict(model.state_dict() if weights is None else weights)
+    output = torch.cat([functional_call(model, with_weights, (batch,)) for batch in pixels.split(EVALUATION_BATCH)])
     model.train(training)
     return output
 

@@ -21,10 +21,14 @@ from torch import Tensor, nn
 from kmnist.data.images import Images
 from kmnist.errors import SettingError, TrainingDiverged
 from kmnist.metrics import Counts, Metrics, confusion_matrix, score
+from kmnist.training.augmentation.augment import Augmentation, mixed_loss
+from kmnist.training.augmentation.parts import Mix
 from kmnist.training.compute import Compute
 from kmnist.training.evaluate import predict, to_device
 from kmnist.training.optimisation import Optimisation
 from kmnist.training.settings import FitSettings
+
+AUGMENTATION = 1  # what its random numbers are drawn for
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def fit(
     settings: FitSettings,
     compute: Compute,
     *,
+    augmentation: Augmentation | None = None,
     resume: TrainState | None = None,
 ) -> Iterator[Epoch]:
     """Train ``model`` in place, one :class:`Epoch` at a time. The weights change with the next one: copy them at once.
@@ -97,6 +102,7 @@ def fit(
         valid: images to measure on after each epoch.
         settings: ``epochs`` counts from the first run, resumed or not.
         compute: where and how; its precision is used, not that of ``settings``, which may be ``auto``.
+        augmentation: what is done to the training images before they are learnt from.
         resume: the state after an earlier epoch, whose weights ``model`` has.
 
     Raises:
@@ -121,15 +127,17 @@ def fit(
         started = time.perf_counter()
         with compute.active():
             train_metrics, learning_rate = _train_epoch(
-                model, pixels, labels, settings, optimisation, number, compute.precision == "bf16"
+                model, pixels, labels, settings, optimisation, augmentation, number, compute.precision == "bf16"
             )
             trained = time.perf_counter()
-            log_probabilities = predict(model, valid_pixels)
+            log_probabilities = predict(model, valid_pixels, optimisation.weights_to_evaluate())
+        measured = score(log_probabilities, valid_labels)
+        optimisation.epoch_ended(measured.loss)
         predicted = log_probabilities.argmax(dim=1).cpu().numpy()
         yield Epoch(
             number=number,
             train=train_metrics,
-            valid=score(log_probabilities, valid_labels),
+            valid=measured,
             learning_rate=learning_rate,
             seconds=time.perf_counter() - started,
             images_per_second=len(train) / (trained - started),
@@ -144,18 +152,23 @@ def _train_epoch(
     labels: Tensor,
     settings: FitSettings,
     optimisation: Optimisation,
+    augmentation: Augmentation | None,
     number: int,
     bf16: bool,
 ) -> tuple[Metrics, float]:
     """One pass over the images; gives its metrics and the learning rate of its last step."""
     torch.manual_seed(epoch_seed(settings.seed, number))
+    generator = torch.Generator(labels.device).manual_seed(epoch_seed(settings.seed, number, AUGMENTATION))
     model.train()
     losses, hits, sizes = [], [], []
     for batch in torch.randperm(len(labels)).to(labels.device).split(settings.batch_size):
         target = labels.index_select(0, batch)  # (B,)
+        images, mixes = pixels.index_select(0, batch), list[Mix]()  # (B, H, W)
+        if augmentation:
+            images, mixes = augmentation(images, generator)
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=bf16):
-            output = model(pixels.index_select(0, batch)).float()  # (B, H, W) -> (B, C)
-        loss = F.nll_loss(output, target)
+            output = model(images).float()  # (B, C)
+        loss = mixed_loss(output, target, mixes) if mixes else F.nll_loss(output, target)
         losses.append(loss.detach())  # kept on the device: to look at a number would stop it
         hits.append((output.detach().argmax(dim=1) == target).sum())
         sizes.append(len(batch))
@@ -171,6 +184,6 @@ def _train_epoch(
     return Metrics(mean_loss.item(), torch.stack(hits).sum().item() / len(labels)), learning_rate
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """The seed of all randomness of one epoch; unrelated for neighbouring seeds and epochs (numpy's SeedSequence)."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
+def epoch_seed(seed: int, epoch: int, *use: int) -> int:
+    """The seed of one epoch's randomness; unrelated for neighbouring seeds, epochs, uses (numpy's SeedSequence)."""
+    return int(np.random.SeedSequence([seed, epoch, *use]).generate_state(1, np.uint64)[0])

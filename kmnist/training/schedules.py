@@ -29,5 +29,10 @@ def step(done: float) -> float:
     return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
 
 
+def plateau(done: float) -> float:
+    """The peak; :class:`kmnist.training.plateau.Plateau` lowers it when the validation loss no longer falls."""
+    return 1.0
+
+
 def _along_cosine(begin: float, end: float, share: float) -> float:
     return end + (begin - end) * (1 + math.cos(math.pi * share)) / 2

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from kmnist.settings import Choice, Choices, Range, Registry, Searched, Settings
 
-#: Each takes (parameters, learning rate, weight decay) to an optimizer of torch's.
+#: Each takes (model, learning rate, weight decay) to a list of torch's optimizers.
 OPTIMIZERS: Registry[Callable[..., Any]] = Registry(
     "optimizer",
     {
@@ -15,12 +15,13 @@ OPTIMIZERS: Registry[Callable[..., Any]] = Registry(
         "adamw": "kmnist.training.optimizers.adam:adamw",
         "sgd": "kmnist.training.optimizers.sgd:sgd",
         "rmsprop": "kmnist.training.optimizers.rmsprop:rmsprop",
+        "muon": "kmnist.training.optimizers.muon:muon",
     },
 )
 #: Each takes the share of the training that is done, from 0 to below 1, to the share of the peak learning rate.
 SCHEDULES: Registry[Callable[[float], float]] = Registry(
     "schedule",
-    {name: f"kmnist.training.schedules:{name}" for name in ("constant", "cosine", "onecycle", "step")},
+    {name: f"kmnist.training.schedules:{name}" for name in ("constant", "cosine", "onecycle", "step", "plateau")},
 )
 
 
@@ -46,7 +47,14 @@ class OptimisationSettings(Settings):
         "constant", description="learning rate over time"
     )
     weight_decay: Annotated[float, Searched(Range(low=1e-6, high=0.1, log=True))] = Field(
-        0.0, ge=0, le=1, description="weight decay; decoupled from the gradient in adamw only"
+        0.0, ge=0, le=1, description="weight decay of matrices and kernels; apart from the gradient in adamw and muon"
+    )
+    warmup: Annotated[float, Searched(Range(low=0, high=0.2), unasked=False)] = Field(
+        0.0, ge=0, le=0.9, description="share of the training over which the learning rate first rises from 0"
+    )
+    clip: float = Field(0.0, ge=0, description="largest norm of the gradient of all weights; 0: no limit")
+    ema: Annotated[float, Searched(Choices(values=(0.0, 0.99, 0.999)), unasked=False)] = Field(
+        0.0, ge=0, lt=1, description="decay of the running average of the weights that is evaluated and kept; 0: none"
     )
 
 

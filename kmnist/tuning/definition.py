@@ -200,7 +200,7 @@ def _search(given: Any, fixed: Mapping[str, Any], archs: list[str]) -> dict[str,
     fields = _fields(archs)
     defaults = {name: mark for arch in archs for name, mark in TrainConfig.searched(arch).items()}
     if given is None:
-        found = {name: mark.over for name, mark in defaults.items()}
+        found = {name: mark.over for name, mark in defaults.items() if mark.unasked}
     elif isinstance(given, dict):
         found = {}
         for name, spec in given.items():

@@ -1,10 +1,11 @@
 """Stochastic gradient descent with Nesterov's momentum."""
 
-from torch import optim
+from torch import nn, optim
 
-from kmnist.training.optimizers import Parameters
+from kmnist.training.optimizers.groups import decay_groups
 
 
-def sgd(parameters: Parameters, learning_rate: float, weight_decay: float) -> optim.Optimizer:
+def sgd(model: nn.Module, learning_rate: float, weight_decay: float) -> list[optim.Optimizer]:
     """Momentum 0.9."""
-    return optim.SGD(parameters, learning_rate, fused=True, momentum=0.9, nesterov=True, weight_decay=weight_decay)
+    groups = decay_groups(model.parameters(), weight_decay)
+    return [optim.SGD(groups, learning_rate, fused=True, momentum=0.9, nesterov=True)]
