@@ -22,8 +22,8 @@ class TrainConfig(AugmentSettings, FitSettings):
     """The settings of one training run."""
 
     net: SerializeAsAny[NetSettings]
-    normalise: Literal["standard", "unit"] = Field(
-        "standard", description="pixels: standard (mean 0, deviation 1) or unit (0 to 1)"
+    normalise: Literal["standard", "unit", "each"] = Field(
+        "standard", description="pixels: standard (mean 0, deviation 1), unit (0 to 1), or each (image for itself)"
     )
     valid_fraction: float = Field(0.1, gt=0, lt=1, description="part of the training images kept for validation")
     select_by: Literal["valid_loss", "valid_accuracy"] = Field(

@@ -11,6 +11,7 @@ from kmnist.data.kmnist import SPEC
 from kmnist.data.spec import labels
 from kmnist.models.build import build
 from kmnist.models.families import FAMILIES, NetSettings
+from kmnist.models.normalise import normalisation
 from tests.nets import network
 
 
@@ -83,10 +84,13 @@ def test_the_settings_of_all_families_are_read_without_torch() -> None:
 
 def test_pixels_are_normalised_inside() -> None:
     pixels = torch.tensor([[[0.0, 255.0]]])
-    standard = build(TrainConfig.parse({}).net, SPEC, pixels=(0.25, 0.5)).get_submodule("normalise")
-    unit = build(TrainConfig.parse({}).net, SPEC).get_submodule("normalise")
-    assert standard(pixels).flatten().tolist() == pytest.approx([-0.5, 1.5])
-    assert unit(pixels).flatten().tolist() == pytest.approx([0.0, 1.0])
+    assert normalisation("standard", 0.25, 0.5)(pixels).flatten().tolist() == pytest.approx([-0.5, 1.5])
+    assert normalisation("unit")(pixels).flatten().tolist() == pytest.approx([0.0, 1.0])
+    network = build(TrainConfig.parse({}).net, SPEC, normalise=normalisation("each"))
+    images = torch.randint(0, 200, (4, 28, 28))
+    darker = (images * 0.5).round()
+    assert torch.allclose(network[0](images), network[0](darker), atol=0.05)  # type: ignore[index, operator]
+    assert not normalisation("each")(torch.full((1, 28, 28), 7)).any()
 
 
 def test_the_seed_decides_the_weights_and_nothing_else_is_touched() -> None:

@@ -26,7 +26,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.benchmarks.torchvision_cpu import torchvision_module
 from kmnist.cli.options import DataDir, Threads
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset as Images
@@ -35,6 +34,8 @@ from kmnist.data.kmnist import SPEC, load_kmnist
 from kmnist.experiment import Splits, prepare
 from kmnist.experiment.train import resolve_compute
 from kmnist.models.build import build
+from kmnist.models.normalise import Normalise
+from kmnist.models.torchvision_cpu import torchvision_module
 from kmnist.training.compute import Compute, resolve_precision
 from kmnist.training.fit import fit
 
@@ -178,7 +179,7 @@ def matrix_products(config: TrainConfig, images: int) -> float:
 
 
 def _net(config: TrainConfig) -> nn.Module:
-    return build(config.net, SPEC, pixels=(MEAN, STD))
+    return build(config.net, SPEC, normalise=Normalise(MEAN, STD))
 
 
 def _layers(config: TrainConfig) -> nn.Module:

@@ -19,6 +19,7 @@ from kmnist.experiment.results import Evaluated, Result, log_results, split_metr
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.models.build import build
+from kmnist.models.normalise import normalisation
 from kmnist.training.augmentation.augment import Augmentation
 from kmnist.training.compute import Compute, measure_threads, resolve_precision, trial_step
 from kmnist.training.evaluate import evaluate, to_device
@@ -120,8 +121,8 @@ def train_epochs(
     on_epoch: OnEpoch = lambda epoch, best: None,
 ) -> Trained:
     """The part of :func:`train` that a search may do: it is given no test split. Arguments and errors are the same."""
-    pixels = _mean_and_std(splits.train) if config.normalise == "standard" else (0.0, 1.0)
-    model = build(config.net, splits.spec, seed=config.seed, pixels=pixels)
+    normalise = normalisation(config.normalise, *_mean_and_std(splits.train))
+    model = build(config.net, splits.spec, seed=config.seed, normalise=normalise)
     if resume is None:
         compute = resolve_compute(config, model, splits.train, device, threads)
         _log_start(config, splits, run, compute)

@@ -7,6 +7,11 @@ from pydantic import Field
 
 from kmnist.settings import Choice, Registry, Settings
 
+#: Of torchvision's classifiers; any other can be added by its name.
+TORCHVISION_NAMES = (
+    *("resnet18", "resnet34", "resnet50", "vgg11_bn", "vgg16_bn", "inception_v3"),
+    *("densenet121", "mobilenet_v3_small"),
+)
 #: ``arch`` -> the family that it is of.
 FAMILIES: "Registry[Family]" = Registry(
     "arch",
@@ -15,6 +20,7 @@ FAMILIES: "Registry[Family]" = Registry(
         "dropout": "kmnist.models.mlp_settings:DROPOUT",
         "cnn": "kmnist.models.convolutional_settings:CNN",
         "resnet": "kmnist.models.convolutional_settings:RESNET",
+        **dict.fromkeys(TORCHVISION_NAMES, "kmnist.models.torchvision_settings:TORCHVISION"),
     },
 )
 DEFAULT_ARCH = "plain"

@@ -16,6 +16,7 @@ from kmnist.config import TrainConfig
 from kmnist.data import Images
 from kmnist.data.kmnist import SPEC
 from kmnist.models.build import build
+from kmnist.models.normalise import Normalise
 from kmnist.training.compute import Compute
 from kmnist.training.fit import fit
 
@@ -50,7 +51,7 @@ def arithmetic() -> str:
 def losses(arch: str) -> list[str]:
     """Training and validation loss of the first epochs."""
     config = TrainConfig.parse({"arch": arch, "epochs": EPOCHS, "precision": "fp32", "label_smoothing": "0.1"})
-    model = build(config.net, SPEC, pixels=(0.4, 0.2))
+    model = build(config.net, SPEC, normalise=Normalise(0.4, 0.2))
     epochs = islice(fit(model, images(2_000, 1), images(500, 2), config, Compute()), EPOCHS)
     return [repr(loss) for epoch in epochs for loss in (epoch.train.loss, epoch.valid.loss)]
 

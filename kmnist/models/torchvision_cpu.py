@@ -21,7 +21,7 @@ def torchvision_module(name: str) -> ModuleType:
     """``torchvision.<name>``, imported.
 
     Raises:
-        ModuleNotFoundError: torchvision is not installed (pip install -e '.[bench]').
+        ModuleNotFoundError: torchvision is not installed (pip install 'kmnist[vision]').
     """
     try:
         return importlib.import_module(f"torchvision.{name}")
