@@ -8,7 +8,7 @@ randomness of an epoch is a function of the seed and the epoch's number (see ``t
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Checkpoint:
         confusion: the validation confusion matrix of the last epoch. It is here, as is the load, because it is logged
             after this file is written, and whoever resumes cannot know whether it was.
         load: of the machine in the last epoch, as metrics.
+        kept: the names of the weights that the training began with from elsewhere.
     """
 
     run_id: str
@@ -60,6 +61,7 @@ class Checkpoint:
     optimisation: dict[str, Tensor]
     confusion: Counts
     load: dict[str, float]
+    kept: list[str] = field(default_factory=list)
 
     @property
     def train_state(self) -> TrainState:
@@ -74,7 +76,9 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         CheckpointError: it cannot be written; what was there before is untouched.
     """
     parts = {"model": checkpoint.model, "best": checkpoint.best, "optimisation": checkpoint.optimisation}
-    tensors = {f"{part}/{name}": tensor for part, of_part in parts.items() for name, tensor in of_part.items()}
+    tensors = {
+        f"{part}/{name}": tensor.contiguous() for part, of_part in parts.items() for name, tensor in of_part.items()
+    }
     facts = {
         "version": VERSION,
         "run_id": checkpoint.run_id,
@@ -86,6 +90,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         "best_epoch": checkpoint.best_epoch,
         "confusion": checkpoint.confusion.tolist(),
         "load": checkpoint.load,
+        "kept": checkpoint.kept,
     }
     path = folder / FILE_NAME
     temporary = path.with_suffix(".tmp")
@@ -143,6 +148,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             optimisation=_below("optimisation/", tensors),
             confusion=np.array(facts["confusion"], np.int64),
             load=facts["load"],
+            kept=facts["kept"],
         )
     except (SafetensorError, SettingError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete it and train anew") from error

@@ -13,12 +13,13 @@ from pydantic.fields import FieldInfo
 
 from kmnist.errors import SettingError
 from kmnist.models.families import DEFAULT_ARCH, FAMILIES, NetSettings
+from kmnist.models.transfer_settings import TransferSettings
 from kmnist.settings import Searched, to_text, unknown_name
 from kmnist.training.augmentation.settings import AugmentSettings
 from kmnist.training.settings import FitSettings
 
 
-class TrainConfig(AugmentSettings, FitSettings):
+class TrainConfig(TransferSettings, AugmentSettings, FitSettings):
     """The settings of one training run."""
 
     net: SerializeAsAny[NetSettings]

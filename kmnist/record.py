@@ -18,7 +18,7 @@ LEARNING_RATE, EPOCH_SECONDS, IMAGES_PER_SECOND = "learning_rate", "epoch_second
 BEST_EPOCH = "best_epoch"
 
 # Tags.
-DATASET, OFFICIAL, END_REASON = "dataset", "data.official", "end_reason"
+DATASET, OFFICIAL, END_REASON, INITIAL_DIGEST = "dataset", "data.official", "end_reason", "init_from.sha256"
 STUDY, STUDY_ID, KIND, TRIAL = "study", "study.id", "kind", "trial"
 OFFERED_RUN = "study.offered_run"
 

@@ -33,6 +33,7 @@ class Checkpointer:
         run: where to write the numbers to.
         folder: for the checkpoint.
         model: that is trained.
+        kept: the names of its weights that are from elsewhere.
         measure_load: gives the machine's load since it was called last, as metrics.
         resume: what to go on from.
     """
@@ -45,11 +46,13 @@ class Checkpointer:
         run: Run,
         folder: Path,
         model: nn.Module,
+        kept: list[str],
         measure_load: Callable[[], dict[str, float]],
         resume: Checkpoint | None,
     ) -> None:
         self._config, self._compute, self._splits = config, compute, splits
         self._run, self._folder, self._model, self._measure_load = run, folder, model, measure_load
+        self._kept = kept
         self._objective = record.Objective.of(config.select_by)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kmnist-checkpointer")
         self._writing: Future[None] | None = None
@@ -90,6 +93,7 @@ class Checkpointer:
             optimisation=_copy(epoch.live.optimisation.state_dict()),
             confusion=epoch.live.valid_confusion,
             load={},
+            kept=self._kept,
         )
         self._wait()
         self._writing = self._thread.submit(self._write, checkpoint)

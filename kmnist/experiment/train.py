@@ -20,6 +20,7 @@ from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.models.build import build
 from kmnist.models.normalise import normalisation
+from kmnist.models.transfer import InitialWeights, freeze, load_initial, lower_rate
 from kmnist.training.augmentation.augment import Augmentation
 from kmnist.training.compute import Compute, measure_threads, resolve_precision, trial_step
 from kmnist.training.evaluate import evaluate, to_device
@@ -60,6 +61,7 @@ def train(
     *,
     device: str = "cpu",
     threads: int | None = None,
+    initial: InitialWeights | None = None,
     resume: Checkpoint | None = None,
     measure_load: Callable[[], dict[str, float]] = dict,
     on_epoch: OnEpoch = lambda epoch, best: None,
@@ -74,6 +76,7 @@ def train(
         folder: for the checkpoint, written after every epoch.
         device: where to compute.
         threads: to compute with on a CPU; ``None``: as many as are found to be fastest.
+        initial: weights to begin with, where ``config.init_from`` names some.
         resume: go on after this checkpoint's last epoch, computing as it did; the numbers are those of a run that was
             never stopped.
         measure_load: gives the machine's load since it was called last, as metrics.
@@ -92,6 +95,7 @@ def train(
         folder,
         device=device,
         threads=threads,
+        initial=initial,
         resume=resume,
         measure_load=measure_load,
         on_epoch=on_epoch,
@@ -116,6 +120,7 @@ def train_epochs(
     *,
     device: str = "cpu",
     threads: int | None = None,
+    initial: InitialWeights | None = None,
     resume: Checkpoint | None = None,
     measure_load: Callable[[], dict[str, float]] = dict,
     on_epoch: OnEpoch = lambda epoch, best: None,
@@ -123,14 +128,17 @@ def train_epochs(
     """The part of :func:`train` that a search may do: it is given no test split. Arguments and errors are the same."""
     normalise = normalisation(config.normalise, *_mean_and_std(splits.train))
     model = build(config.net, splits.spec, seed=config.seed, normalise=normalise)
+    kept = resume.kept if resume else load_initial(model, initial) if initial else []
+    lower_rate(model, kept, config.kept_rate)
+    freeze(model, config.freeze)
     if resume is None:
         compute = resolve_compute(config, model, splits.train, device, threads)
-        _log_start(config, splits, run, compute)
+        _log_start(config, splits, run, compute, initial)
     else:
         compute = resume.compute
         model.load_state_dict(resume.model)
     started = time.perf_counter()
-    with Checkpointer(config, compute, splits, run, folder, model, measure_load, resume) as checkpointer:
+    with Checkpointer(config, compute, splits, run, folder, model, kept, measure_load, resume) as checkpointer:
         state = resume.train_state if resume else None
         if not checkpointer.should_stop:
             augmentation = Augmentation(config)
@@ -155,10 +163,11 @@ def resolve_compute(config: TrainConfig, model: nn.Module, images: Images, devic
     return Compute(device, precision, threads)
 
 
-def _log_start(config: TrainConfig, splits: Splits, run: Run, compute: Compute) -> None:
+def _log_start(config: TrainConfig, splits: Splits, run: Run, compute: Compute, initial: InitialWeights | None) -> None:
     run.log_params(config.as_text())
     about = {record.DATASET: splits.spec.name, record.OFFICIAL: str(splits.spec.official).lower()}
-    run.log_tags({**about, **compute.as_tags()})
+    began = {record.INITIAL_DIGEST: initial.digest} if initial else {}
+    run.log_tags({**about, **compute.as_tags(), **began})
     for split, images in ((record.TRAIN, splits.train), (record.VALID, splits.valid)):
         run.log_data(split, images, splits.spec, splits.source)
 

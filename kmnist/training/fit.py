@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from kmnist.data.images import Images
 from kmnist.errors import SettingError, TrainingDiverged
 from kmnist.metrics import Counts, Metrics, confusion_matrix, score
+from kmnist.models.transfer import set_training
 from kmnist.training.augmentation.augment import Augmentation, mixed_loss
 from kmnist.training.augmentation.parts import Mix
 from kmnist.training.compute import Compute
@@ -159,7 +160,7 @@ def _train_epoch(
     """One pass over the images; gives its metrics and the learning rate of its last step."""
     torch.manual_seed(epoch_seed(settings.seed, number))
     generator = torch.Generator(labels.device).manual_seed(epoch_seed(settings.seed, number, AUGMENTATION))
-    model.train()
+    set_training(model)
     losses, hits, sizes = [], [], []
     for batch in torch.randperm(len(labels)).to(labels.device).split(settings.batch_size):
         target = labels.index_select(0, batch)  # (B,)

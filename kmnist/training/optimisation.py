@@ -57,7 +57,7 @@ class Optimisation:
         for optimizer in self._optimizers:
             optimizer.zero_grad()
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("rate_share", 1.0)
         loss.backward()
         if self._settings.clip:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
@@ -98,11 +98,13 @@ class Optimisation:
         """
         self._done = int(state["done"])
         for place, (optimizer, names) in enumerate(zip(self._optimizers, self._names)):
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
             by_weight: dict[int, dict[str, Tensor]] = {}
             for name, tensor in state.items():
                 if name.startswith(f"{place}/"):
-                    _, kind, weight = name.split("/")
-                    by_weight.setdefault(names.index(weight), {})[kind] = tensor
+                    _, kind, of = name.split("/")
+                    index = names.index(of)
+                    by_weight.setdefault(index, {})[kind] = _laid_out_as(weights[index], tensor)
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": by_weight, "param_groups": groups})
         if self._plateau:
@@ -110,6 +112,13 @@ class Optimisation:
         if self._average is not None:
             self._average.n_averaged.copy_(state["averaged"])
             self._average.module.load_state_dict(evaluated_weights({}, state))
+
+
+def _laid_out_as(weight: Tensor, tensor: Tensor) -> Tensor:
+    """In the memory order of its weight, which fused kernels take for granted."""
+    if tensor.shape != weight.shape:
+        return tensor
+    return torch.empty_like(weight, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
 
 
 def evaluated_weights(weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:

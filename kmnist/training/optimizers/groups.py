@@ -1,4 +1,4 @@
-"""Which weights decay."""
+"""Which weights decay, and which learn at a share of the rate."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,12 +9,14 @@ from torch import nn
 def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Parameters as optimizers take them: matrices and kernels decay; biases, and the gains of norms, do not.
 
-    They have one dimension. To pull them to 0 would not make the function simpler (Goyal et al.,
-    https://arxiv.org/abs/1706.02677, section 5.3).
+    Those have one dimension. To pull them to 0 would not make the function simpler (Goyal et al.,
+    https://arxiv.org/abs/1706.02677, section 5.3). Frozen weights are left out.
     """
-    parameters = list(parameters)
-    groups = [
-        {"params": [weight for weight in parameters if weight.ndim > 1], "weight_decay": weight_decay},
-        {"params": [weight for weight in parameters if weight.ndim <= 1], "weight_decay": 0.0},
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for weight in parameters:
+        if weight.requires_grad:
+            groups.setdefault((weight.ndim > 1, getattr(weight, "rate_share", 1.0)), []).append(weight)
+    return [
+        {"params": weights, "weight_decay": weight_decay if decays else 0.0, "rate_share": share}
+        for (decays, share), weights in sorted(groups.items(), key=lambda group: group[0], reverse=True)
     ]
-    return [group for group in groups if group["params"]]

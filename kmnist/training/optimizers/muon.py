@@ -14,6 +14,7 @@ def muon(model: nn.Module, learning_rate: float, weight_decay: float) -> list[op
     Its steps are scaled to be as large as AdamW's, so that one learning rate serves both.
     """
     hidden = [weight for weight in model.parameters() if weight.ndim > 1][:-1]
+    hidden = [weight for weight in hidden if weight.requires_grad and not hasattr(weight, "rate_share")]
     chosen = {id(weight) for weight in hidden}
     rest = [weight for weight in model.parameters() if id(weight) not in chosen]
     made: list[optim.Optimizer] = [optim.AdamW(decay_groups(rest, weight_decay), learning_rate, fused=True)]
