@@ -10,7 +10,7 @@ from pydantic import Field
 from kmnist.config import TrainConfig
 from kmnist.errors import SettingError
 from kmnist.ranges import Choices, Layers, Range, SearchRange, parse_range
-from kmnist.settings import Settings, to_text, unknown_name
+from kmnist.settings import Settings, shorten, to_text, unknown_name
 
 #: To search these would change what is measured, not what is trained.
 FIXED_ONLY = ("epochs", "valid_fraction", "select_by", "dataset")
@@ -88,9 +88,18 @@ class Definition:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what :meth:`to_json` wrote."""
-        flat = json.loads(text)
-        confirms = flat.pop("confirms")
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            SettingError: it is something else.
+        """
+        try:
+            flat = json.loads(text)
+            confirms = flat.pop("confirms")
+            if not isinstance(confirms, str | None):
+                raise ValueError(f"confirms={shorten(confirms)}")
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise SettingError(f"{shorten(text)}: must be the definition of a study as JSON ({error})") from None
         found = parse(flat)[0]
         return cls(found.settings, found.search, found.method, confirms)
 
