@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from kmnist.config import TrainConfig
-from kmnist.errors import CheckpointError, SettingError
+from kmnist.errors import CheckpointError
+from kmnist.kana import CLASSES
 from kmnist.metrics import Counts, Metrics
-from kmnist.training import Epoch
+from kmnist.models import build
+from kmnist.settings import shorten
+from kmnist.training import Epoch, TrainState
 
 FILE_NAME = "checkpoint.safetensors"
 
@@ -121,7 +125,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
                 state.setdefault(int(key), {})[field] = tensors[name]
         train_state = facts["train_state"]
         train_state["optimizer"]["state"] = state
-        return Checkpoint(
+        checkpoint = Checkpoint(
             run_id=facts["run_id"],
             config=TrainConfig.parse(facts["config"]),
             data_digests=facts["data_digests"],
@@ -133,10 +137,70 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             confusion=np.array(facts["confusion"], np.int64),
             load=facts["load"],
         )
-    except (SafetensorError, SettingError, OSError, KeyError, TypeError, ValueError) as error:
+        _check(checkpoint)
+    except Exception as error:  # whatever a file provokes that is not what it should be: KeyError, RecursionError, ...
+        reason = shorten(str(error) or type(error).__name__)
         raise CheckpointError(
-            f"{path} is damaged or of another version of this program ({error}); delete it and train anew"
+            f"{path} is damaged or of another version of this program ({reason}); delete it and train anew"
         ) from error
+    return checkpoint
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    """See that a training can go on with it: all of it has the form that its settings ask for.
+
+    Raises:
+        ValueError: something has not.
+    """
+    numbers = [epoch.number for epoch in checkpoint.epochs]
+    if not numbers or numbers != list(range(1, len(numbers) + 1)) or checkpoint.best_epoch not in numbers:
+        raise ValueError(f"epochs {numbers}, the best is {checkpoint.best_epoch}")
+    if checkpoint.train_state["epoch"] != numbers[-1]:
+        raise ValueError(f"the state is that of epoch {checkpoint.train_state['epoch']}, the last is {numbers[-1]}")
+    if len(checkpoint.config.hidden) > len(checkpoint.model):  # or building a million layers would take its time
+        raise ValueError(f"{len(checkpoint.model)} weights for {len(checkpoint.config.hidden)} layers")
+    with torch.device("meta"):  # forms without memory, however large the settings make them
+        weights = build(checkpoint.config, 0.0, 1.0).state_dict()
+    _compare("model", weights, checkpoint.model)
+    _compare("best", weights, checkpoint.best)
+    model = build(checkpoint.config, 0.0, 1.0)  # no larger than what is in the file
+    state = TrainState(model, checkpoint.config, steps_per_epoch=1)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    state.optimizer.step()  # only then has it a state
+    zeros = np.zeros((CLASSES, CLASSES), np.int64)
+    epoch = Epoch(1, Metrics(0, 0), Metrics(0, 0), 0, 0, 0, 0)
+    for name, expected, found in [
+        ("train_state", state.state_dict(), checkpoint.train_state),
+        ("confusion", zeros.tolist(), checkpoint.confusion.tolist()),
+        ("epochs", [asdict(epoch)] * len(numbers), [asdict(known) for known in checkpoint.epochs]),
+        ("load", dict.fromkeys(checkpoint.load, 0.0), checkpoint.load),
+        ("data_digests", dict.fromkeys(checkpoint.data_digests, ""), checkpoint.data_digests),
+        ("run_id", "", checkpoint.run_id),
+    ]:
+        _compare(name, expected, found)
+
+
+def _compare(name: str, expected: Any, found: Any) -> None:
+    """See that a value has the form of another: the same names, lengths, kinds and shapes.
+
+    Raises:
+        ValueError: it has not; the message says where.
+    """
+    if isinstance(expected, Tensor):
+        same = isinstance(found, Tensor) and (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    elif isinstance(expected, dict):
+        same = isinstance(found, dict) and found.keys() == expected.keys()
+    elif isinstance(expected, list | tuple):
+        same = isinstance(found, list | tuple) and len(found) == len(expected)
+    elif isinstance(expected, int | float) and not isinstance(expected, bool):
+        same = isinstance(found, int | float) and not isinstance(found, bool)
+    else:
+        same = type(found) is type(expected)
+    if not same:
+        raise ValueError(f"{name} is not what the settings ask for")
+    for key in expected if isinstance(expected, dict) else range(len(expected)) if isinstance(expected, list) else ():
+        _compare(f"{name}.{key}", expected[key], found[key])
 
 
 def _epoch(numbers: dict[str, Any]) -> Epoch:

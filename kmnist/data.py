@@ -8,9 +8,14 @@ others), doi:10.20676/00000341, licence CC BY-SA 4.0.
 import gzip
 import hashlib
 import logging
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +33,7 @@ FILES: dict[str, tuple[tuple[int, ...], str]] = {
     "t10k-images-idx3-ubyte.gz": ((10_000, 28, 28), "5c965bf0a639b31b8f53240b1b52f4d7"),
     "t10k-labels-idx1-ubyte.gz": ((10_000,), "7320c461ea6c1c855c0b718fb2a4b134"),
 }
+MOST_UNPACKED = 1_032  # times their packed size: more cannot be in deflated data (https://zlib.net/zlib_tech.html)
 HOMEPAGE = "https://codh.rois.ac.jp/kmnist/"
 #: The publisher's own host, and the bucket that the publisher's README names.
 MIRRORS = (
@@ -130,6 +136,30 @@ def load_kmnist(folder: Path, *, fetch: bool = True, progress: bool = True) -> D
     return Dataset("kmnist", HOMEPAGE, splits["train"], splits["test"])
 
 
+@contextmanager
+def open_idx(path: Path) -> Iterator[tuple[tuple[int, ...], BinaryIO]]:
+    """An IDX file of unsigned bytes, gzipped or not: the shape that its header states, and its values to be read.
+
+    Raises:
+        DataError: the file cannot be read, has another magic number, or proves to be damaged while it is read.
+    """
+    try:
+        with path.open("rb") as file:
+            zipped = file.peek(2)[:2] == b"\x1f\x8b"
+            with gzip.open(file) if zipped else nullcontext(file) as values:
+                magic = values.read(4)
+                if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not 1 <= magic[3] <= 4:
+                    raise DataError(
+                        f"{path} begins with {magic.hex(' ') or 'nothing'}: an IDX file of unsigned bytes begins with "
+                        "00 00 08 and its number of dimensions; delete it to fetch it again"
+                    )
+                if len(sizes := values.read(4 * magic[3])) < 4 * magic[3]:
+                    raise DataError(f"{path} is cut short in its header; delete it to fetch it again")
+                yield tuple(int(size) for size in np.frombuffer(sizes, ">u4")), cast(BinaryIO, values)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}); delete it to fetch it again") from error
+
+
 def read_idx(path: Path, shape: tuple[int, ...] | None = None) -> Pixels:
     """Read an IDX file of unsigned bytes, gzipped or not, as an array of the shape that its header states.
 
@@ -140,26 +170,18 @@ def read_idx(path: Path, shape: tuple[int, ...] | None = None) -> Pixels:
     Raises:
         DataError: the file cannot be read, has another magic number or shape, or is cut short or too long.
     """
-    try:
-        raw = path.read_bytes()
-        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); delete it to fetch it again") from error
-    if len(content) < 4 or content[:3] != b"\0\0\x08" or not 1 <= content[3] <= 4:
+    with open_idx(path) as (found, values):
+        if shape is not None and found != shape:
+            raise DataError(f"{path} has shape {found}, must be {shape}; delete it to fetch it again")
+        promised = math.prod(found)
+        # No more than deflate can have packed, however much is promised; and one more, to see whether there is more.
+        content = values.read(min(promised, MOST_UNPACKED * path.stat().st_size) + 1)
+    if len(content) != promised:
         raise DataError(
-            f"{path} begins with {content[:4].hex(' ') or 'nothing'}: an IDX file of unsigned bytes begins with "
-            "00 00 08 and its number of dimensions; delete it to fetch it again"
+            f"{path} holds {'more' if len(content) > promised else f'{len(content):,} values'}, its header {found} "
+            f"promises {promised:,}: it is cut short or damaged; delete it to fetch it again"
         )
-    start = 4 + 4 * content[3]
-    found = tuple(int(size) for size in np.frombuffer(content[4:start].ljust(start - 4, b"\0"), ">u4"))
-    if len(content) - start != int(np.prod(found, dtype=object)):
-        raise DataError(
-            f"{path} holds {max(len(content) - start, 0):,} values, its header {found} promises "
-            f"{int(np.prod(found, dtype=object)):,}: it is cut short or damaged; delete it to fetch it again"
-        )
-    if shape is not None and found != shape:
-        raise DataError(f"{path} has shape {found}, must be {shape}; delete it to fetch it again")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(found).copy()
+    return np.frombuffer(content, np.uint8).reshape(found).copy()
 
 
 def idx_bytes(array: Pixels) -> bytes:

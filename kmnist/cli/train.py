@@ -5,7 +5,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import DataDir, TrackingUri, TrainSettings, WorkDir, given_settings, see_that_it_can_be_written
+from kmnist.cli.options import (
+    DataDir,
+    TrackingUri,
+    TrainSettings,
+    WorkDir,
+    given_settings,
+    run_folder,
+    see_that_it_can_be_written,
+)
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError
 
@@ -50,7 +58,7 @@ def train(
     if resume is not None:
         from kmnist.checkpoint import load_checkpoint
 
-        checkpoint = load_checkpoint(work_dir / resume)
+        checkpoint = load_checkpoint(run_folder(work_dir, resume))
         config = checkpoint.config
         _refuse_other_settings(config, given, resume)
     else:
