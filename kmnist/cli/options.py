@@ -65,7 +65,8 @@ def given_settings(settings: Sequence[BaseModel | None], file: Path | None) -> d
         with file.open(encoding="utf-8") as text:
             content = yaml.load(_checked(text.read(MOST_CHARACTERS + 1)), _PlainLoader)
     except Exception as error:  # PyYAML lets through what its text provokes: ValueError, AttributeError, RecursionError
-        raise SettingError(f"{file} cannot be read: {str(error) or type(error).__name__}") from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise SettingError(f"{shorten(file)} cannot be read: {reason}") from error
     if not isinstance(content, dict):
         raise SettingError(f"{file}: must hold lines of the form `setting: value`, like experiments/report_plain.yaml")
     return {**{str(name): value for name, value in content.items()}, **typed}

@@ -188,10 +188,13 @@ def create_study(
         raise StudyError(f"study {name!r}: a name has letters, digits, '_', '.' and '-' only, 100 at most")
     budget = fitting(definition, budget)
     pruner = build_pruner(definition)
-    direction = StudyDirection.MAXIMIZE if definition.maximise else StudyDirection.MINIMIZE
     with storage.lock(name):
         made = optuna.create_study(
-            storage=storage.optuna, study_name=name, direction=direction, pruner=pruner, load_if_exists=True
+            storage=storage.optuna,
+            study_name=name,
+            direction=_direction(definition),
+            pruner=pruner,
+            load_if_exists=True,
         )
         if "definition" not in made.user_attrs and not made.get_trials(deepcopy=False):  # new, or its maker was killed
             study = TrackedStudy(made, storage, definition, data)
@@ -221,6 +224,10 @@ def find_study(storage: StudyStorage, name: str) -> TrackedStudy | None:
             [(trial.values, trial.intermediate_values) for trial in study.get_trials(deepcopy=False)]
         )
         definition = Definition.from_json(attrs.definition)
+        if study.directions != [_direction(definition)]:
+            raise StudyError(
+                f"study {name!r} in {storage.shown} goes another way than its definition; choose another name"
+            )
         study.pruner = build_pruner(definition)
         return TrackedStudy(study, storage, definition, attrs.data)
 
@@ -260,6 +267,10 @@ def same_or_error(study: TrackedStudy, definition: Definition, data: dict[str, s
             f"study {study.name!r} exists and differs ({'; '.join(differing)}); its trials could not be compared. "
             "Choose another --study, or give what it was made with"
         )
+
+
+def _direction(definition: Definition) -> StudyDirection:
+    return StudyDirection.MAXIMIZE if definition.maximise else StudyDirection.MINIMIZE
 
 
 def _no_epoch_left(trials: Iterable[FrozenTrial], budget: Budget) -> bool:
