@@ -1,17 +1,68 @@
-"""Addresses of servers and databases, as they may be shown."""
+"""Addresses of servers and databases: with what is secret in them, and as they may be shown."""
 
 import re
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from kmnist.errors import SettingError
 
-def without_password(uri: str) -> str:
-    """A URI that can be shown: ``postgresql://me:***@host/db``."""
-    parts = urlsplit(uri)
-    if not parts.password:
-        return uri
-    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")).geturl()
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+HIDDEN = "***"
+_SCHEME = r"(?<![\w+.-])[A-Za-z][\w+.-]{0,40}://"
+#: ``scheme://user:password@``. The password ends at the last ``@``, whatever stands before it; it may hold blanks, but
+#: what looks like a port is none: ``http://host:5000 answers a@b``.
+_PASSWORD = re.compile(rf"({_SCHEME}[^\s:/\[]*):(?:\S{{0,2000}}@|(?!\d*(?:[/?#\s.,;:)'\"]|$)).{{1,200}}@)")
+#: ``https://token@``: to a database it is the user's name, and stays.
+_TOKEN = re.compile(r"((?<![\w+.-])[\w+.-]{0,40}https?://)[^\s/?#:@]{1,2000}@", re.IGNORECASE)
+#: ``?sslpassword=...&token=...``, also where only the end of an address is quoted.
+_QUERY = re.compile(r"([?&#;][\w.-]{0,40}(?:pass|pwd|secret|token|key|signature|credential|auth)[\w.-]*=)[^&\s]*", re.I)
+#: ``password='...'``, as libpq takes it.
+_KEYWORD = re.compile(
+    r"((?<![\w?&#;])\w{0,40}(?:password|passwd|passphrase|pwd)\w*\s*=\s*)('(?:[^'\\]|\\.)*'|(?:\\.|[^\s\\])+)", re.I
+)
 
 
 def redact(text: str) -> str:
-    """Text for a screen, a tag or a log: the passwords of the addresses in it are hidden."""
-    return re.sub(r"(\w[\w+.-]*://[^\s/:@]*):[^\s/@]*@", r"\1:***@", text)
+    """Text for a screen, a tag or a log: passwords and tokens in its addresses are hidden; host, user, database stay.
+
+    Rather too much is hidden than too little, since nobody can tell ``@`` in a password from ``@`` behind it.
+
+    Example:
+        >>> redact("http://me:secret@host:5000 does not answer")
+        'http://me:***@host:5000 does not answer'
+    """
+    text = _PASSWORD.sub(rf"\1:{HIDDEN}@", text)
+    text = _TOKEN.sub(rf"\1{HIDDEN}@", text)
+    text = _QUERY.sub(rf"\1{HIDDEN}", text)
+    return _KEYWORD.sub(rf"\1{HIDDEN}", text)
+
+
+def parse_database(address: str) -> "URL":
+    """The parts of a database's address, whose password may hold characters that should have been percent-encoded.
+
+    SQLAlchemy alone would take what follows the first ``@`` of a password for the host, and show it in errors.
+
+    Raises:
+        SettingError: it is not an address.
+    """
+    from sqlalchemy import make_url  # late: an error of the command line need not wait for it
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(address)
+        if "@" not in (url.host or ""):
+            return url
+    except (ArgumentError, ValueError):
+        pass
+    before, at, host = address.rpartition("@")
+    scheme, separator, credentials = before.partition("://")
+    user, colon, password = credentials.partition(":")
+    try:
+        return make_url(f"{scheme}{separator}{user}{colon}{quote(password, safe='%')}{at}{host}")
+    except (ArgumentError, ValueError):
+        raise SettingError(
+            f"{redact(address)}: must be an address like postgresql://user@host:5432/database, with special "
+            "characters of the password percent-encoded (@ is %40)"
+        ) from None

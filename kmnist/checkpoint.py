@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from kmnist.config import TrainConfig
 from kmnist.data.spec import DataSpec
-from kmnist.errors import CheckpointError, SettingError
+from kmnist.errors import CheckpointError
 from kmnist.metrics import Counts, Metrics
+from kmnist.models.build import build
+from kmnist.settings import shorten
 from kmnist.training.compute import Compute
 from kmnist.training.fit import Epoch, TrainState
+from kmnist.training.optimisation import Optimisation
 
 FILE_NAME = "checkpoint.safetensors"
 VERSION = 2  # of the form; 1 had no number
@@ -135,7 +139,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
                     "and train anew"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        return Checkpoint(
+        checkpoint = Checkpoint(
             run_id=facts["run_id"],
             config=TrainConfig.parse(facts["config"]),
             compute=Compute(**facts["compute"]),
@@ -150,8 +154,67 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             load=facts["load"],
             kept=facts["kept"],
         )
-    except (SafetensorError, SettingError, OSError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); delete it and train anew") from error
+        _check(checkpoint)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever a file provokes that is not what it should be: KeyError, RecursionError, ...
+        reason = shorten(str(error) or type(error).__name__)
+        raise CheckpointError(f"{path} is damaged ({reason}); delete it and train anew") from error
+    return checkpoint
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    """See that a training can go on with it: all of it has the form that its settings ask for.
+
+    Raises:
+        ValueError: something has not.
+    """
+    numbers = [epoch.number for epoch in checkpoint.epochs]
+    if not numbers or numbers != list(range(1, len(numbers) + 1)) or checkpoint.best_epoch not in numbers:
+        raise ValueError(f"epochs {numbers}, the best is {checkpoint.best_epoch}")
+    config, spec = checkpoint.config, checkpoint.spec
+    with torch.device("meta"):  # forms without memory, however large the settings make them
+        weights = build(config.net, spec).state_dict()
+    _compare("model", weights, checkpoint.model)
+    _compare("best", weights, checkpoint.best)
+    model = build(config.net, spec)  # no larger than what is in the file
+    optimisation = Optimisation(model, config, steps=1)
+    optimisation.step(sum((weight.sum() * 0 for weight in model.parameters()), torch.zeros(())))  # now it has a state
+    zeros = np.zeros((len(spec.classes), len(spec.classes)), np.int64)
+    epoch = Epoch(1, Metrics(0, 0), Metrics(0, 0), 0, 0, 0, 0)
+    for name, expected, found in [
+        ("optimisation", optimisation.state_dict(), checkpoint.optimisation),
+        ("confusion", zeros.tolist(), checkpoint.confusion.tolist()),
+        ("epochs", [asdict(epoch)] * len(numbers), [asdict(known) for known in checkpoint.epochs]),
+        ("compute", asdict(Compute()), asdict(checkpoint.compute)),
+        ("load", dict.fromkeys(checkpoint.load, 0.0), checkpoint.load),
+        ("kept", [""] * len(checkpoint.kept), checkpoint.kept),
+        ("data_digests", dict.fromkeys(checkpoint.data_digests, ""), checkpoint.data_digests),
+        ("run_id", "", checkpoint.run_id),
+    ]:
+        _compare(name, expected, found)
+
+
+def _compare(name: str, expected: Any, found: Any) -> None:
+    """See that a value has the form of another: the same names, lengths, kinds and shapes.
+
+    Raises:
+        ValueError: it has not; the message says where.
+    """
+    if isinstance(expected, Tensor):
+        same = isinstance(found, Tensor) and (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    elif isinstance(expected, dict):
+        same = isinstance(found, dict) and found.keys() == expected.keys()
+    elif isinstance(expected, list | tuple):
+        same = isinstance(found, list | tuple) and len(found) == len(expected)
+    elif isinstance(expected, int | float) and not isinstance(expected, bool):
+        same = isinstance(found, int | float) and not isinstance(found, bool)
+    else:
+        same = type(found) is type(expected)
+    if not same:
+        raise ValueError(f"{name} is not what the settings ask for")
+    for key in expected if isinstance(expected, dict) else range(len(expected)) if isinstance(expected, list) else ():
+        _compare(f"{name}.{key}", expected[key], found[key])
 
 
 def _epoch(numbers: dict[str, Any]) -> Epoch:

@@ -24,6 +24,12 @@ EXPECTED = (
 )
 
 
+#: Of one request, whose pictures unpack to far more than it weighs. A character needs some thousand pixels.
+MOST_PIXELS = 4_000_000  # of a picture
+MOST_PIXELS_TOGETHER = 50_000_000
+MOST_PICTURES = 10_000
+
+
 class Served:
     """The function behind a server: pictures in, rows with kana out."""
 
@@ -72,13 +78,19 @@ def _load_pyfunc(path: str) -> Served:
 
 
 def _decoded(pictures: list[Any]) -> npt.NDArray[np.uint8]:
-    images = []
+    if len(pictures) > MOST_PICTURES:
+        raise PictureError(
+            f"{len(pictures):,} pictures: at most {MOST_PICTURES:,} are read at once; send them in parts"
+        )
+    images, left = [], MOST_PIXELS_TOGETHER
     for place, picture in enumerate(pictures):
         try:
             if not isinstance(picture, str):
                 raise PictureError(f"a {type(picture).__name__} among texts")
             content = base64.b64decode(picture.rpartition("base64,")[2], validate=True)  # a browser's data: URL, too
-            images.append(to_kmnist(read_picture(content)))
+            decoded = read_picture(content, most_pixels=min(MOST_PIXELS, left))
+            left -= decoded.size
+            images.append(to_kmnist(decoded))
         except ValueError:
             raise PictureError(f"picture {place}: not base64") from None
         except PictureError as error:

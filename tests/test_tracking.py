@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kmnist.addresses import without_password
+from kmnist.addresses import redact
 from kmnist.config import TrainConfig
 from kmnist.errors import TrackingError
 from kmnist.tracking import MlflowRun, check_params, connect, create_run, reopen_run
@@ -22,8 +22,8 @@ def test_a_uri_of_no_kind_is_told(store: str) -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    assert without_password("postgresql://me:secret@db/mlflow") == "postgresql://me:***@db/mlflow"
-    assert without_password("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
+    assert redact("postgresql://me:secret@db/mlflow") == "postgresql://me:***@db/mlflow"
+    assert redact("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
 
 
 def test_a_deleted_experiment_is_told_with_the_command_that_restores_it(store: str) -> None:

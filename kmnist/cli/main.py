@@ -3,9 +3,11 @@
 import os
 import signal
 import sys
+import traceback
+from types import TracebackType
 from typing import NoReturn
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from kmnist.errors import KmnistError, Terminated
 
@@ -35,10 +37,16 @@ def main() -> None:
     """Run the command line. Exit status: 0 done, 1 one of our errors, 2 bad usage, 130 or 143 interrupted."""
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     signal.signal(signal.SIGTERM, _terminate)
+    sys.excepthook = _tell_without_passwords
     try:
-        app(sys.argv[1:])
+        app(sys.argv[1:], print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        _fail(str(error), 2)
     except KmnistError as error:
         _fail(str(error), 1)
+    except BrokenPipeError:  # whoever read our output, like `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Terminated:
         sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
@@ -49,6 +57,14 @@ def _terminate(signum: int, frame: object) -> NoReturn:
     raise Terminated
 
 
+def _tell_without_passwords(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+    from kmnist.cli.safe_text import complain
+
+    complain("".join(traceback.format_exception(kind, error, place)).rstrip())
+
+
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"kmnist: {message}", file=sys.stderr)
+    from kmnist.cli.safe_text import complain
+
+    complain(message)
     sys.exit(status)

@@ -1,5 +1,7 @@
 """The options that commands share, read from where they are defined."""
 
+import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,8 +19,10 @@ from pydantic.fields import FieldInfo
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, SettingError
 from kmnist.models.families import DEFAULT_ARCH, FAMILIES, NetSettings
-from kmnist.settings import describe, to_text
+from kmnist.settings import describe, shorten, to_text
 from kmnist.tuning.definition import Budget, Method
+
+MOST_CHARACTERS = 100_000  # of a file of settings
 
 DataDir = Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR")]
 WorkDir = Annotated[Path, Parameter(env_var="KMNIST_WORK_DIR")]
@@ -116,12 +120,61 @@ def given_settings(settings: Sequence[BaseModel | None], file: Path | None) -> d
     if file is None:
         return typed
     try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingError(f"{file} cannot be read: {error}") from error
+        with file.open(encoding="utf-8") as text:
+            content = yaml.load(_checked(text.read(MOST_CHARACTERS + 1)), _PlainLoader)
+    except Exception as error:  # PyYAML lets through what its text provokes: ValueError, AttributeError, RecursionError
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise SettingError(f"{shorten(file)} cannot be read: {reason}") from error
     if not isinstance(content, dict):
         raise SettingError(f"{file}: must hold lines of the form `setting: value`, like experiments/report_plain.yaml")
     return {**{str(name): value for name, value in content.items()}, **typed}
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Without aliases: a few lines of them can stand for billions of values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not read; write the value itself")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
+
+
+def _checked(text: str) -> str:
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"it has more than {MOST_CHARACTERS:,} characters; a file of settings has some hundred")
+    return text
+
+
+def require_writable(file: Path, option: str, suffixes: tuple[str, ...]) -> None:
+    """Before the work whose result it is to hold.
+
+    Raises:
+        SettingError: its name ends in another way, or it cannot be written.
+    """
+    if file.suffix not in suffixes:
+        raise SettingError(f"{option} {file}: must end in {' or '.join(suffixes)}")
+    try:
+        new = not os.path.lexists(file)
+        file.open("ab").close()
+        if new:
+            file.unlink()
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{option} {file}: cannot be written ({error}); name another file") from error
+
+
+def run_folder(work_dir: Path, run_id: str) -> Path:
+    """Where the checkpoint of a run is.
+
+    Raises:
+        CheckpointError: it is no run's id; a path, for example.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", run_id):
+        raise CheckpointError(
+            f"resume={shorten(run_id)}: must be the id of a run, letters and digits only; those that can be "
+            f"resumed are the folders in {work_dir} (--work-dir)"
+        )
+    return work_dir / run_id
 
 
 def see_that_it_can_be_written(folder: Path) -> None:

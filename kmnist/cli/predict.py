@@ -1,24 +1,28 @@
 """``kmnist predict``"""
 
+import inspect
 import sys
+from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import TrackingUri
-from kmnist.errors import PictureError
+from kmnist.cli.options import TrackingUri, require_writable
+from kmnist.errors import PictureError, SettingError
+from kmnist.settings import unknown_name
 
 if TYPE_CHECKING:
     from kmnist.inference import Classifier
     from kmnist.inference.sources import Found
 
 MOST_EXPLAINED = 8
+FORMATS = (".parquet", ".csv")  # of a file of answers
 
 
 def predict(
-    pictures: Annotated[list[str], Parameter(negative=())],
+    pictures: Annotated[list[str], Parameter(negative=(), allow_leading_hyphen=True)],
     /,
     *,
     model: Annotated[str, Parameter(env_var="KMNIST_MODEL")] = "models:/kmnist@champion",
@@ -47,13 +51,22 @@ def predict(
     tracking_uri
         MLflow server or database [default: sqlite:///mlflow.db]
     """
+    for name in pictures:
+        if name.startswith("-") and name != "-":
+            known = [f"--{option.replace('_', '-')}" for option in inspect.signature(predict).parameters]
+            raise SettingError(f"{unknown_name('option', name, known[1:])} (a file of this name is ./{name})")
+    if out is not None:
+        require_writable(out, "--out", FORMATS)
+    if explain is not None:
+        require_writable(explain, "--explain", (".png",))
+
     from kmnist.cli.prediction_output import print_rows, write_rows
     from kmnist.inference.answers import answers
     from kmnist.inference.sources import count_pictures, find_pictures
     from kmnist.registry import load_model
 
     classifier = load_model(model, tracking_uri=tracking_uri)
-    found = find_pictures(pictures, sys.stdin.buffer, raw)
+    found = find_pictures(pictures, sys.stdin.buffer if sys.stdin else BytesIO(), raw)
     if explain is not None:
         first = list(islice(found, MOST_EXPLAINED))
         _explain(classifier, first, explain)
@@ -68,6 +81,7 @@ def _explain(classifier: "Classifier", found: "list[Found]", path: Path) -> None
     """A figure of the first pictures."""
     import numpy as np
 
+    from kmnist.cli.safe_text import for_terminal
     from kmnist.figures import explanations
     from kmnist.inference.explain import occlusion
 
@@ -77,7 +91,11 @@ def _explain(classifier: "Classifier", found: "list[Found]", path: Path) -> None
     images = [image for _, image in seen]
     predictions = classifier.predict(np.stack(images))
     titles = [
-        f"{Path(name).name}: {kana} {romaji}, {row.max():.1%}"
+        f"{for_terminal(Path(name).name)}: {kana} {romaji}, {row.max():.1%}"
         for (name, _), kana, romaji, row in zip(seen, predictions.kana, predictions.romaji, predictions.probabilities)
     ]
-    path.write_bytes(explanations(images, [occlusion(classifier, image) for image in images], titles))
+    figure = explanations(images, [occlusion(classifier, image) for image in images], titles)
+    try:
+        path.write_bytes(figure)
+    except OSError as error:
+        raise PictureError(f"--explain {path}: cannot be written ({error})") from error

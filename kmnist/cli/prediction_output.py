@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-from rich.table import Table
 from tqdm import tqdm
 
+from kmnist.cli.printer import Printer
+from kmnist.cli.safe_text import for_csv, for_json, for_terminal
 from kmnist.errors import PictureError
 from kmnist.inference.answers import COLUMNS, Row
 
@@ -33,11 +33,9 @@ def write_rows(rows: Iterator[Row], path: Path, total: int | None) -> int:
     """Write all answers to a .parquet or .csv file; gives the number of pictures that could not be read.
 
     Raises:
-        PictureError: the file is of another kind, or cannot be written.
+        PictureError: the file cannot be written.
     """
     writers = {".parquet": _parquet_file, ".csv": _csv_file}
-    if path.suffix not in writers:
-        raise PictureError(f"--out {path}: must end in {' or '.join(writers)}")
     failed = 0
     try:
         with writers[path.suffix](path) as write, tqdm(total=total, unit=" pictures", file=sys.stderr) as bar:
@@ -52,26 +50,25 @@ def write_rows(rows: Iterator[Row], path: Path, total: int | None) -> int:
 
 @contextmanager
 def _table() -> Iterator[Callable[[Row], None]]:
-    table = Table(box=None, pad_edge=False)
-    for name in ("picture", "kana", "", "class", "probability", "or", "or"):
-        table.add_column(name, overflow="fold")
+    cells: list[list[str]] = []
 
     def write(row: Row) -> None:
         if row["error"]:
-            table.add_row(str(row["picture"]), "-", str(row["error"]))
+            cells.append([str(row["picture"]), "-", str(row["error"])])
             return
         others = [f"{row[name]} {row[f'{name}_probability']:.1%}" for name in ("second", "third")]
         first = [str(row[name]) for name in ("picture", "kana", "romaji", "class")]
-        table.add_row(*first, f"{row['probability']:.1%}", *others)
+        cells.append([*first, f"{row['probability']:.1%}", *others])
 
     yield write
-    Console(highlight=False).print(table, markup=False)
+    Printer().table(("picture", "kana", "", "class", "probability", "or", "or"), cells)
 
 
 @contextmanager
 def _json_lines() -> Iterator[Callable[[Row], None]]:
     def write(row: Row) -> None:
-        print(json.dumps({name: value for name, value in row.items() if value not in ("", None)}, ensure_ascii=False))
+        told = {name: value for name, value in row.items() if value not in ("", None)}
+        print(for_json(json.dumps(told, ensure_ascii=False)))
 
     yield write
 
@@ -80,7 +77,8 @@ def _json_lines() -> Iterator[Callable[[Row], None]]:
 def _csv() -> Iterator[Callable[[Row], Any]]:
     writer = csv.DictWriter(sys.stdout, COLUMNS)
     writer.writeheader()
-    yield writer.writerow
+    shown = for_terminal if sys.stdout.isatty() else str
+    yield lambda row: writer.writerow(_defused(row, shown))
 
 
 @contextmanager
@@ -88,7 +86,11 @@ def _csv_file(path: Path) -> Iterator[Callable[[list[Row]], Any]]:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        yield writer.writerows
+        yield lambda rows: writer.writerows(_defused(row) for row in rows)
+
+
+def _defused(row: Row, shown: Callable[[str], str] = str) -> Row:
+    return {name: for_csv(shown(value)) if isinstance(value, str) else value for name, value in row.items()}
 
 
 @contextmanager

@@ -11,21 +11,13 @@ def studies(*, storage: Storage = "studies.log") -> None:
     storage
         file of studies, or postgresql://user@host/database
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from kmnist.cli.printer import Printer
     from kmnist.tuning.overview import overview
     from kmnist.tuning.storage import open_storage
 
-    opened = open_storage(storage)
+    opened, screen = open_storage(storage), Printer()
     rows = overview(opened)
-    console = Console(highlight=False)
-    if not rows:
-        console.print(f"there is no study in {opened.shown}", markup=False)
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
-    console.print(table)
+    if rows:
+        screen.table(list(rows[0]), [list(row.values()) for row in rows])
+    else:
+        screen.say(f"there is no study in {opened.shown}")

@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
 
+from kmnist.cli.safe_text import complain
 from kmnist.errors import KmnistError, Terminated
 
 #: Workers are forked from a server that has done nothing but import: a copy of this process would have its threads and
@@ -64,7 +65,7 @@ def _run(task: WorkerTask, study_name: str, session: str) -> None:
     try:
         _work(task, study_name, session)
     except (KmnistError, *STORAGE_IS_AWAY) as error:
-        print(f"kmnist: a worker of study {study_name} ended: {str(error).splitlines()[0]}", file=sys.stderr)
+        complain(f"a worker of study {study_name} ended: {str(error).splitlines()[0]}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGTERM)
@@ -83,14 +84,10 @@ def _work(task: WorkerTask, study_name: str, session: str) -> None:
 
     torch.set_num_threads(task.threads)
     study = load_study(open_storage(task.storage), study_name)
-    client = wait_out(lambda: connect(task.tracking_uri), _say)
-    start_run = ChildRuns(client, task.parent_id, task.work_dir, FILE_NAME, say=_say)
+    client = wait_out(lambda: connect(task.tracking_uri), complain)
+    start_run = ChildRuns(client, task.parent_id, task.work_dir, FILE_NAME, say=complain)
     data = load_dataset("sample" if study.data["dataset"] == "sample" else "kmnist", task.data_dir, progress=False)
     work(study, session, start_run, data, resolve_device(task.device))
-
-
-def _say(line: str) -> None:
-    print(f"kmnist: {line}", file=sys.stderr)
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:

@@ -12,6 +12,7 @@ from kmnist.cli.options import (
     TrainSettings,
     WorkDir,
     given_settings,
+    run_folder,
     see_that_it_can_be_written,
 )
 from kmnist.config import TrainConfig
@@ -61,7 +62,7 @@ def train(
     if resume is not None:
         from kmnist.checkpoint import load_checkpoint
 
-        checkpoint = load_checkpoint(work_dir / resume)
+        checkpoint = load_checkpoint(run_folder(work_dir, resume))
         config = checkpoint.config
         _refuse_other_settings(config, given, resume)
     else:

@@ -24,7 +24,7 @@ def explanations(
     for row, (image, fall, title) in enumerate(zip(images, falls, titles)):
         seen, why = figure.add_subplot(len(images), 2, 2 * row + 1), figure.add_subplot(len(images), 2, 2 * row + 2)
         seen.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        seen.set_title(title, fontsize=10)
+        seen.set_title(title, fontsize=10, parse_math=False)  # it has the name of a file
         why.imshow(image, cmap="gray", vmin=0, vmax=255, alpha=0.35, interpolation="nearest")
         most = max(float(np.abs(fall).max()), 1e-6)
         why.imshow(fall, cmap="coolwarm", vmin=-most, vmax=most, alpha=0.75, interpolation="bilinear")

@@ -4,6 +4,7 @@ In Kuzushiji-MNIST a character fills the frame: over the test images the longer 
 them and at least 25 for 99 in 100, and its middle is that of the frame within a pixel.
 """
 
+from collections.abc import Callable, Iterator
 from io import BytesIO
 
 import numpy as np
@@ -17,6 +18,11 @@ SIDE = 28
 LEAST_SIDE = 24  # of the ink in a training image, but for one in 200
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 50_000_000  # a photograph has 12 to 50 million; a small file can claim to have billions
+MOST_BYTES = 200_000_000  # of a file; one with so many pixels has 20 to 150 million
+MOST_SCANS = 100  # of a JPEG; a progressive one has about 10, and each costs a pass over all pixels
+LARGE, LARGE_SIDE = 16_000_000, 1_500  # of a picture, in pixels; and what a JPEG that is larger is reduced to
+TILE_SIDE = 1_000  # pixels worked on at once, where each takes more than a byte
+PIECE = TILE_SIDE**2
 INK = 0.25  # of the darkest ink: what is fainter is paper, noise, or the blur at an edge
 
 
@@ -32,42 +38,52 @@ def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
     Raises:
         PictureError: it is none of these, damaged, truncated, or too large.
     """
+    if len(content) > MOST_BYTES:
+        raise PictureError(f"a file of more than {MOST_BYTES:,} bytes; shrink the picture")
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > most_pixels:
                 raise PictureError(
                     f"{image.width} x {image.height} pixels: at most {most_pixels:,} are read; shrink it"
                 )
+            if image.format in ("JPEG", "MPO") and (scans := content.count(b"\xff\xda")) > MOST_SCANS:
+                raise PictureError(f"a JPEG of {scans} scans: at most {MOST_SCANS} are read; save it anew")
+            if image.width * image.height > LARGE:
+                image.draft("L", (LARGE_SIDE, LARGE_SIDE))  # a JPEG is reduced while it is decoded; no other is
             image.load()
-            return _to_gray(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_gray(image)
+    except PictureError:
+        raise
     except UnidentifiedImageError:
         raise PictureError(f"not a picture; {', '.join(FORMATS)} can be read") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, EOFError) as error:
+    except Exception as error:  # decoders raise whatever the bytes provoke: OSError, SyntaxError, struct.error, ...
         raise PictureError(f"damaged picture ({str(error) or type(error).__name__})") from None
 
 
 def to_kmnist(picture: Gray) -> Gray:
     """Bring a picture (H, W) of one character into the form of the training images, (28, 28).
 
+    It takes a byte or two for each pixel, however large the picture is.
+
     Raises:
         NothingDrawn: it is empty.
     """
+    if not picture.size:
+        raise NothingDrawn(f"{picture.shape[1]} x {picture.shape[0]} pixels: there is nothing to see")
     ink = _ink(picture)
-    if ink.max() < 1:
-        raise NothingDrawn("nothing is drawn on it")
-    ink *= 255 / ink.max()
-    strong = ink > INK * 255
+    inked = np.flatnonzero(ink > INK * 255)  # levels in a row: up to black, or up to white
+    strong = (picture >= inked[0]) & (picture <= inked[-1])
     rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
-    if ink.shape == (SIDE, SIDE) and max(np.ptp(rows), np.ptp(columns)) + 1 >= LEAST_SIDE:
-        return ink.round().astype(np.uint8)  # it fills the frame as the training images do: to scale it would blur it
-    character = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    levels = ink.round().astype(np.uint8)
+    if picture.shape == (SIDE, SIDE) and max(np.ptp(rows), np.ptp(columns)) + 1 >= LEAST_SIDE:
+        return np.take(levels, picture)  # it fills the frame as the training images do: to scale it would blur it
+    character = np.take(levels, picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     height, width = character.shape
     scale = SIDE / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     small = np.asarray(
-        Image.fromarray(character.round().astype(np.uint8)).resize(
-            size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-        )
+        Image.fromarray(character).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
     )
     framed = np.zeros((SIDE, SIDE), np.uint8)
     top, left = (SIDE - size[1]) // 2, (SIDE - size[0]) // 2
@@ -76,25 +92,67 @@ def to_kmnist(picture: Gray) -> Gray:
 
 
 def _ink(picture: Gray) -> npt.NDArray[np.float32]:
-    """How much ink is on each pixel, whether it is lighter or darker than the paper; the paper is what the rim is."""
-    levels = picture.astype(np.float32)
-    rim = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
-    paper = float(np.median(rim))
+    """How much ink each of the 256 gray levels stands for, from 0 to 255, whether ink is lighter or darker than paper.
+
+    The paper is what the rim is.
+    """
+    rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    flat, levels = picture.reshape(-1), np.arange(256, dtype=np.float32)
+    # Piece by piece, because bincount makes 64-bit numbers of the pixels.
+    counts = sum(np.bincount(flat[at : at + PIECE], minlength=256) for at in range(0, flat.size, PIECE))
+    paper = np.float32(np.median(rim))
     lighter, darker = np.clip(levels - paper, 0, None), np.clip(paper - levels, 0, None)
-    ink: npt.NDArray[np.float32] = lighter if lighter.sum() > darker.sum() else darker
-    return ink
+    ink = lighter if counts @ lighter > counts @ darker else darker
+    most = ink[counts > 0].max()
+    if most < 1:
+        raise NothingDrawn("nothing is drawn on it")
+    scaled: npt.NDArray[np.float32] = np.minimum(ink * (255 / most), np.float32(255))
+    return scaled
 
 
 def _to_gray(image: Image.Image) -> Gray:
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):  # PIL would cut 16 bits off at 255
-        levels = np.asarray(image, np.float64)
-        most = 65535 if levels.max() > 255 else 255
-        return (np.clip(levels, 0, most) * (255 / most)).astype(np.uint8)
+        return _reduced_to_8_bits(image)
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        alpha = np.asarray(rgba.getchannel("A"), np.float64) / 255
-        levels = np.asarray(rgba.convert("RGB").convert("L"), np.float64)
-        ink = float((levels * alpha).sum() / max(alpha.sum(), 1e-9))
-        paper = 255 if ink < 128 else 0
-        return (levels * alpha + paper * (1 - alpha)).round().astype(np.uint8)
+        return _on_paper(image)
     return np.asarray(image.convert("L"))
+
+
+def _reduced_to_8_bits(image: Image.Image) -> Gray:
+    highest = max(float(np.asarray(image.crop(box)).max()) for box in _tiles(image))
+    most = 65535 if highest > 255 else 255
+    return _by_tiles(image, lambda tile: np.clip(np.asarray(tile, np.float64), 0, most) * (255 / most))
+
+
+def _on_paper(image: Image.Image) -> Gray:
+    """Transparent ink on paper of the other colour."""
+
+    def split(tile: Image.Image) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        rgba = tile.convert("RGBA")
+        return np.asarray(rgba.convert("L"), np.float64), np.asarray(rgba.getchannel("A"), np.float64) / 255
+
+    sums = [
+        ((levels * alpha).sum(), alpha.sum()) for levels, alpha in (split(image.crop(box)) for box in _tiles(image))
+    ]
+    weighted, weights = np.sum(sums, axis=0)
+    paper = 255 if weighted / max(weights, 1e-9) < 128 else 0
+
+    def compose(tile: Image.Image) -> npt.NDArray[np.float64]:
+        levels, alpha = split(tile)
+        return (levels * alpha + paper * (1 - alpha)).round()
+
+    return _by_tiles(image, compose)
+
+
+def _by_tiles(image: Image.Image, function: Callable[[Image.Image], npt.NDArray[np.float64]]) -> Gray:
+    """Every tile's gray levels, put together: floating point for a whole photograph would take gigabytes."""
+    whole = np.empty((image.height, image.width), np.uint8)
+    for left, top, right, bottom in _tiles(image):
+        whole[top:bottom, left:right] = function(image.crop((left, top, right, bottom)))
+    return whole
+
+
+def _tiles(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    for top in range(0, image.height, TILE_SIDE):
+        for left in range(0, image.width, TILE_SIDE):
+            yield left, top, min(left + TILE_SIDE, image.width), min(top + TILE_SIDE, image.height)

@@ -9,9 +9,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from kmnist.data import read_idx
-from kmnist.errors import DataError, PictureError
-from kmnist.inference.pictures import read_picture, to_kmnist
+from kmnist.errors import KmnistError, PictureError
+from kmnist.inference.arrays import read_arrays
+from kmnist.inference.pictures import MOST_BYTES, read_picture, to_kmnist
 
 Gray = npt.NDArray[np.uint8]
 PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
@@ -43,8 +43,8 @@ def find_pictures(sources: list[str], stdin: BinaryIO, raw: bool) -> Iterator[Fo
     """
     for source in sources:
         if source == "-":
-            yield _picture("-", stdin.read(), raw)
-        elif Path(source).is_dir():
+            yield _picture("-", stdin.read(MOST_BYTES + 1), raw)
+        elif os.path.isdir(source):  # noqa: PTH112 - a Path would raise for a name that is too long
             for path in _walk(source):
                 if path.suffix.lower() in PICTURES | {".npy", ".npz"}:
                     yield from _file(path, raw)
@@ -57,7 +57,7 @@ def count_pictures(sources: list[str]) -> int | None:
     total = 0
     for source in sources:
         path = Path(source)
-        if path.is_dir():
+        if os.path.isdir(source):  # noqa: PTH112 - as above
             total += sum(inner.suffix.lower() in PICTURES for inner in _walk(source))
         elif path.suffix.lower() in PICTURES:
             total += 1
@@ -67,22 +67,28 @@ def count_pictures(sources: list[str]) -> int | None:
 
 
 def _walk(folder: str) -> Iterator[Path]:
-    """Every file below a folder, by name. Only the names of one folder are in memory: a path is a big thing."""
+    """Every file below a folder, by name. Only the names of one folder are in memory: a path is a big thing.
+
+    A pipe or a device, on which one could wait for ever, is none.
+    """
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            yield Path(place, name)
+            if (path := Path(place, name)).is_file():
+                yield path
 
 
 def _file(path: Path, raw: bool) -> Iterator[Found]:
+    name = str(path).encode("utf-8", "backslashreplace").decode()  # a name need not be text
     try:
         if path.suffix.lower() in ARRAYS:
-            for place, image in enumerate(_array(path)):
-                yield _found(f"{path}[{place}]", image, raw)
+            for place, image in enumerate(read_arrays(path)):
+                yield _found(f"{name}[{place}]", image, raw)
         else:
-            yield _picture(str(path), path.read_bytes(), raw)
-    except (OSError, DataError, PictureError, ValueError, EOFError) as error:
-        yield Found(str(path), None, _reason(error))
+            with path.open("rb") as file:
+                yield _picture(name, file.read(MOST_BYTES + 1), raw)
+    except (OSError, ValueError, KmnistError) as error:  # ValueError: a name with a null byte
+        yield Found(name, None, str(getattr(error, "strerror", None) or error))
 
 
 def _picture(name: str, content: bytes, raw: bool) -> Found:
@@ -99,22 +105,3 @@ def _found(name: str, picture: Gray, raw: bool) -> Found:
         return Found(name, picture if raw else to_kmnist(picture))
     except PictureError as error:
         return Found(name, None, str(error))
-
-
-def _array(path: Path) -> Gray:
-    """The pictures in a file of arrays, (N, H, W); memory-mapped where the format allows it."""
-    if path.suffix == ".npy":
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    elif path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            images = archive[archive.files[0]]
-    else:
-        images = read_idx(path)
-    if images.ndim not in (2, 3) or images.dtype != np.uint8:
-        raise PictureError(f"an array of {images.dtype} {images.shape}: must be uint8 (N, H, W)")
-    pictures: Gray = images[None] if images.ndim == 2 else images
-    return pictures
-
-
-def _reason(error: Exception) -> str:
-    return str(error.strerror or error) if isinstance(error, OSError) else str(error).splitlines()[0]

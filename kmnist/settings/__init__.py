@@ -3,7 +3,7 @@
 Knows no command line, YAML, optuna, mlflow or torch.
 """
 
-from kmnist.settings.base import Settings, as_flags, to_text, unknown_name
+from kmnist.settings.base import Settings, as_flags, shorten, to_text, unknown_name
 from kmnist.settings.choice import Choice, describe
 from kmnist.settings.ranges import Choices, Layers, Range, Searched, SearchRange, parse_range
 from kmnist.settings.registry import Registry
@@ -20,6 +20,7 @@ __all__ = [
     "as_flags",
     "describe",
     "parse_range",
+    "shorten",
     "to_text",
     "unknown_name",
 ]

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kmnist.errors import SettingError
 
+MOST_SHOWN = 200  # characters of a value in an error
+
 
 class Settings(BaseModel):
     """Base of every group of settings. Immutable; build one with :meth:`parse` to get readable errors."""
@@ -44,6 +46,15 @@ def to_text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
+def shorten(value: Any) -> str:
+    """A value for an error: its beginning, if it is long."""
+    try:
+        text = to_text(value)
+    except ValueError:  # Python writes out no number of more than 4,300 digits
+        return f"a number of {value.bit_length():,} bits" if isinstance(value, int) else f"a {type(value).__name__}"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}... ({len(text):,} characters)"
+
+
 def as_flags(settings: Mapping[str, str]) -> str:
     """Settings as a person types them: ``--learning-rate 0.001``."""
     return " ".join(f"--{name.replace('_', '-')} {text}" for name, text in settings.items())
@@ -52,7 +63,7 @@ def as_flags(settings: Mapping[str, str]) -> str:
 def unknown_name(kind: str, name: str, known: list[str]) -> str:
     """A line about a name that does not exist, with the nearest one that does."""
     near = get_close_matches(name, known, n=1)
-    return f"unknown {kind} {name!r}; " + (
+    return f"unknown {kind} {shorten(name)!r}; " + (
         f"did you mean {near[0]!r}?" if near else f"the {kind}s are: {', '.join(known)}"
     )
 
@@ -74,4 +85,4 @@ def _explain(settings: type[BaseModel], problem: Any) -> str:
         hint = f"; did you mean {near[0]!r}?" if near else ""
     rule = problem["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ", 1)
     rule = rule.replace("Input should have ", "must have ", 1).replace("Tuple should have ", "must have ", 1)
-    return f"{name}={to_text(value)}: {rule}{hint}"
+    return f"{name}={shorten(value)}: {rule}{hint}"

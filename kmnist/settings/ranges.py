@@ -6,7 +6,11 @@ from typing import Any, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from kmnist.errors import SettingError
+<<<<<<< HEAD:kmnist/settings/ranges.py
 from kmnist.settings.base import Settings, to_text
+=======
+from kmnist.settings import Settings, shorten, to_text
+>>>>>>> input:kmnist/ranges.py
 
 
 class Range(Settings):
@@ -107,6 +111,6 @@ def parse_range(where: str, spec: Any) -> SearchRange:
     if isinstance(spec, dict):
         return Range.parse(spec, f"{where}: ")
     raise SettingError(
-        f"{where}={to_text(spec)}: must be a list of choices ([64, 128]) or a range ({{low: 0.0001, high: 0.01, "
+        f"{where}={shorten(spec)}: must be a list of choices ([64, 128]) or a range ({{low: 0.0001, high: 0.01, "
         "log: true}); to fix the setting, give it outside of `search`"
     )

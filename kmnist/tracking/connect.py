@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
-from kmnist.addresses import without_password
+from kmnist.addresses import redact
 from kmnist.config import TrainConfig
 from kmnist.errors import SettingError, TrackingError, root_cause
 from kmnist.tracking.heartbeat import heartbeat
@@ -53,7 +53,7 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
         client.search_experiments(max_results=1)
     except Exception as error:  # a URI can fail in any of MLflow's, requests' and SQLAlchemy's ways
         raise TrackingError(
-            f"the tracking server {without_password(uri)} cannot be used: {reason_of(error)}. {WAY_OUT}"
+            f"the tracking server {redact(uri)} cannot be used: {reason_of(error)}. {WAY_OUT}"
         ) from error
     return client
 
@@ -89,7 +89,7 @@ def reopen_run(client: MlflowClient, run_id: str, finished_too: bool = False) ->
             raise TrackingError(f"run {run_id} has FINISHED: there is nothing to resume; start another for more epochs")
     except MlflowException as error:
         raise TrackingError(
-            f"run {run_id} cannot be resumed on {without_password(client.tracking_uri)}: {reason_of(error)}. "
+            f"run {run_id} cannot be resumed on {redact(client.tracking_uri)}: {reason_of(error)}. "
             "Is that where the run was tracked to? (--tracking-uri)"
         ) from error
     return run
@@ -128,7 +128,7 @@ def run_url(client: MlflowClient, run: Run) -> str:
     uri: str = client.tracking_uri
     if uri.startswith("http"):
         return uri.rstrip("/") + page
-    return f"to look at it: mlflow ui --backend-store-uri {without_password(uri)}, then http://127.0.0.1:5000{page}"
+    return f"to look at it: mlflow ui --backend-store-uri {redact(uri)}, then http://127.0.0.1:5000{page}"
 
 
 def _experiment_id(client: MlflowClient, name: str) -> str:
@@ -161,7 +161,7 @@ def reason_of(error: Exception) -> str:
     """What an error comes down to, in a line, with what a wrong password or host needs added."""
     cause = root_cause(error)
     told = cause if isinstance(cause, OSError) else error
-    line = (str(told).strip() or type(told).__name__).splitlines()[0][:300]
+    line = redact((str(told).strip() or type(told).__name__).splitlines()[0])[:300]
     if "401" in line or "credentials" in line.lower():
         return f"{line}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     if "403" in line and "host" in line.lower():

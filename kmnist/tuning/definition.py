@@ -21,6 +21,7 @@ from kmnist.settings import (
     SearchRange,
     Settings,
     parse_range,
+    shorten,
     to_text,
     unknown_name,
 )
@@ -115,9 +116,18 @@ class Definition:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what :meth:`to_json` wrote."""
-        flat = json.loads(text)
-        confirms = flat.pop("confirms")
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            SettingError: it is something else.
+        """
+        try:
+            flat = json.loads(text)
+            confirms = flat.pop("confirms")
+            if not isinstance(confirms, str | None):
+                raise ValueError(f"confirms={shorten(confirms)}")
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise SettingError(f"{shorten(text)}: must be the definition of a study as JSON ({error})") from None
         found = parse(flat)[0]
         return cls(found.settings, found.search, found.method, confirms)
 

@@ -3,14 +3,15 @@
 from optuna.trial import TrialState
 
 from kmnist.tuning.sessions import PREFIX, Watch
-from kmnist.tuning.storage import StudyStorage
+from kmnist.tuning.storage import StudyStorage, reading
 from kmnist.tuning.study import TrackedStudy, all_studies
 from kmnist.tuning.table import best_trial
 
 
 def overview(storage: StudyStorage) -> list[dict[str, str]]:
     """One row a study: name, state, trials, best value, its trial, and the study's run in MLflow."""
-    return [_row(study) for study in all_studies(storage)]
+    with reading(storage.shown):
+        return [_row(study) for study in all_studies(storage)]
 
 
 def _row(study: TrackedStudy) -> dict[str, str]:

@@ -18,11 +18,12 @@ from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from kmnist.addresses import without_password
-from kmnist.errors import StudyError, root_reason
+from kmnist.addresses import parse_database, redact
+from kmnist.errors import KmnistError, StudyError, root_reason
+from kmnist.settings import shorten
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # we say ourselves what happens to a trial
 #: What Optuna raises when a database does not answer.
@@ -51,24 +52,45 @@ def open_storage(address: str) -> StudyStorage:
     """Open a storage, and make it if it is not there yet.
 
     Args:
-        address: a path, or ``postgresql://user:password@host/database``.
+        address: a path, or ``postgresql://user@host/database``.
 
     Raises:
-        StudyError: the address is of another kind, or the storage does not answer.
+        SettingError: the address cannot be read.
+        StudyError: it is of another kind, or the storage does not answer.
     """
-    scheme, separator, _ = address.partition("://")
+    scheme, separator, rest = address.partition("://")
+    shown = redact(address)
     if not separator:
+        if shown != address:
+            raise StudyError(f"storage {shown}: write it as an address, postgresql://user@host/database")
         return FileStorage(Path(address))
     if scheme.startswith("sqlite"):
         raise StudyError(
-            f"storage {address}: sqlite is locked by processes that write side by side, and a study has at least two; "
+            f"storage {shown}: sqlite is locked by processes that write side by side, and a study has at least two; "
             "name a file (--storage studies.log), which local workers can share, or PostgreSQL for several machines"
         )
     if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise StudyError(f"storage {shown}: must be the path of a file or postgresql://user@host/database")
+    return PostgresStorage(parse_database(f"postgresql+psycopg://{rest}"), shown)
+
+
+@contextmanager
+def reading(shown: str) -> Iterator[None]:
+    """Around code that reads what a storage holds, and that any program may have written there.
+
+    Raises:
+        StudyError: it is not what it should be.
+    """
+    try:
+        yield
+    except (KmnistError, *STORAGE_IS_AWAY):
+        raise
+    except Exception as error:  # KeyError, ValidationError, RecursionError, ...: whatever the values provoke
+        reason = shorten(" ".join(str(error).split()) or type(error).__name__)
         raise StudyError(
-            f"storage {without_password(address)}: must be the path of a file or postgresql://user@host/database"
-        )
-    return PostgresStorage(f"postgresql+psycopg://{address.partition('://')[2]}", without_password(address))
+            f"storage {shown} holds a study that is damaged or of another version of this program ({reason}); "
+            "name another with --storage"
+        ) from error
 
 
 class FileStorage:
@@ -83,7 +105,7 @@ class FileStorage:
             self.optuna: BaseStorage = JournalStorage(backend)
         except OSError as error:
             raise StudyError(f"storage {path} cannot be used ({error}); name another with --storage") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # Optuna replays the file, and raises whatever its lines provoke
             raise StudyError(f"storage {path} is not a file of studies; name another with --storage") from error
 
     @contextmanager
@@ -122,14 +144,14 @@ class _KillProofLock(JournalFileOpenLock):
 class PostgresStorage:
     """A PostgreSQL database, reached with psycopg."""
 
-    def __init__(self, url: str, shown: str) -> None:
+    def __init__(self, url: URL, shown: str) -> None:
         self.shown = shown
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces each table
         options = {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True}
         try:
-            self._locks: Engine = create_engine(make_url(url), **options)
+            self._locks: Engine = create_engine(url, **options)
             with self.lock("make the tables"):
-                database = RDBStorage(url, engine_kwargs=options)
+                database = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options)
             self.optuna: BaseStorage = database
             for engine in (self._locks, database.engine):
                 weakref.finalize(self, engine.dispose)  # Optuna itself would leave its connections open

@@ -6,20 +6,40 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated
 
 import optuna
 from optuna import Trial
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
 
 from kmnist.errors import StudyError
 from kmnist.tuning.definition import Budget, Definition
 from kmnist.tuning.pruners import build_pruner
 from kmnist.tuning.samplers import build_sampler, fitting
 from kmnist.tuning.sessions import Watch
-from kmnist.tuning.storage import StudyStorage
+from kmnist.tuning.storage import StudyStorage, reading
 
 NAME_RULE = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+
+
+class _Attrs(BaseModel):
+    """What a study's attributes must be, whoever wrote them."""
+
+    model_config = ConfigDict(strict=True)
+
+    definition: str
+    budget: Annotated[str, AfterValidator(lambda text: Budget.model_validate_json(text) and text)]
+    data: dict[str, str]
+    id: str
+    out_of_time: bool
+    run_id: str | None = None
+    leader: str | None = None
+
+
+#: The values, and the values by epoch, of every trial.
+_TRIALS = TypeAdapter(list[tuple[list[float] | None, dict[int, float]]])
 
 
 class Nothing(Enum):
@@ -168,10 +188,13 @@ def create_study(
         raise StudyError(f"study {name!r}: a name has letters, digits, '_', '.' and '-' only, 100 at most")
     budget = fitting(definition, budget)
     pruner = build_pruner(definition)
-    direction = StudyDirection.MAXIMIZE if definition.maximise else StudyDirection.MINIMIZE
     with storage.lock(name):
         made = optuna.create_study(
-            storage=storage.optuna, study_name=name, direction=direction, pruner=pruner, load_if_exists=True
+            storage=storage.optuna,
+            study_name=name,
+            direction=_direction(definition),
+            pruner=pruner,
+            load_if_exists=True,
         )
         if "definition" not in made.user_attrs and not made.get_trials(deepcopy=False):  # new, or its maker was killed
             study = TrackedStudy(made, storage, definition, data)
@@ -190,20 +213,30 @@ def find_study(storage: StudyStorage, name: str) -> TrackedStudy | None:
     Raises:
         StudyError: it is not one of ours.
     """
-    if name not in optuna.get_all_study_names(storage.optuna):
-        return None
-    study = optuna.load_study(study_name=name, storage=storage.optuna)
-    if "definition" not in study.user_attrs:
-        raise StudyError(f"study {name!r} in {storage.shown} was not made by `kmnist tune`; choose another name")
-    definition = Definition.from_json(study.user_attrs["definition"])
-    study.pruner = build_pruner(definition)
-    return TrackedStudy(study, storage, definition, study.user_attrs["data"])
+    with reading(storage.shown):
+        if name not in optuna.get_all_study_names(storage.optuna):
+            return None
+        study = optuna.load_study(study_name=name, storage=storage.optuna)
+        if "definition" not in study.user_attrs:
+            raise StudyError(f"study {name!r} in {storage.shown} was not made by `kmnist tune`; choose another name")
+        attrs = _Attrs.model_validate(study.user_attrs)
+        _TRIALS.validate_python(
+            [(trial.values, trial.intermediate_values) for trial in study.get_trials(deepcopy=False)]
+        )
+        definition = Definition.from_json(attrs.definition)
+        if study.directions != [_direction(definition)]:
+            raise StudyError(
+                f"study {name!r} in {storage.shown} goes another way than its definition; choose another name"
+            )
+        study.pruner = build_pruner(definition)
+        return TrackedStudy(study, storage, definition, attrs.data)
 
 
 def all_studies(storage: StudyStorage) -> list[TrackedStudy]:
     """Every study that ``kmnist tune`` made there, by name."""
-    summaries = optuna.get_all_study_summaries(storage.optuna, include_best_trial=False)
-    ours = sorted(found.study_name for found in summaries if "definition" in found.user_attrs)
+    with reading(storage.shown):
+        summaries = optuna.get_all_study_summaries(storage.optuna, include_best_trial=False)
+        ours = sorted(found.study_name for found in summaries if "definition" in found.user_attrs)
     return [load_study(storage, name) for name in ours]
 
 
@@ -234,6 +267,10 @@ def same_or_error(study: TrackedStudy, definition: Definition, data: dict[str, s
             f"study {study.name!r} exists and differs ({'; '.join(differing)}); its trials could not be compared. "
             "Choose another --study, or give what it was made with"
         )
+
+
+def _direction(definition: Definition) -> StudyDirection:
+    return StudyDirection.MAXIMIZE if definition.objective.maximise else StudyDirection.MINIMIZE
 
 
 def _no_epoch_left(trials: Iterable[FrozenTrial], budget: Budget) -> bool:

@@ -1,0 +1,40 @@
+"""Text from outside (tags, names of runs, studies and files) on its way to a terminal or a spreadsheet."""
+
+import json
+import sys
+import unicodedata
+
+from kmnist.addresses import redact
+
+#: Control characters, invisible ones (those that turn the direction of writing, too), halves of characters, and the
+#: separators of lines and paragraphs.
+_NOT_SHOWN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def for_terminal(text: str) -> str:
+    r"""One line without passwords, and without characters that a terminal would obey: ``\x1b`` is shown as such."""
+    return "".join(_escaped(char) if unicodedata.category(char) in _NOT_SHOWN else char for char in redact(text))
+
+
+def for_csv(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula.
+
+    After OWASP, "CSV Injection" (https://owasp.org/www-community/attacks/CSV_Injection).
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def for_json(text: str) -> str:
+    r"""The same JSON, with ``\u009b`` for what a terminal would obey."""
+    return "".join(json.dumps(char)[1:-1] if unicodedata.category(char) in _NOT_SHOWN else char for char in text)
+
+
+def complain(message: str) -> None:
+    """An error or a warning, on standard error."""
+    for place, line in enumerate(message.split("\n")):
+        print(("" if place else "kmnist: ") + for_terminal(line), file=sys.stderr)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
