@@ -76,7 +76,7 @@ def train(
     result = Result(trained.epochs, trained.best, test, test_last, trained.seconds)
     log_results(config, splits, splits.digests["train"], result, log_probabilities.numpy(), run)
     linked = {**epoch_metrics(result.best), "test/loss": test.loss, "test/accuracy": test.accuracy}
-    run.log_model(trained.model, result.best.number, linked, result.best.timestamp_ms)
+    run.log_model(trained.model, config, result.best.number, linked, result.best.timestamp_ms)
     return result
 
 

@@ -1,4 +1,4 @@
-"""A network as an MLflow model: saved without pickle, taking raw pixels."""
+"""A network as an MLflow model: saved without pickle, taking raw pixels; and as plain data, for our own loading."""
 
 import shutil
 from importlib.metadata import version
@@ -12,7 +12,9 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from torch import nn
 
+from kmnist.config import TrainConfig
 from kmnist.inference.classifier import FIELDS
+from kmnist.models import save_network
 
 NAME = "model"
 #: What ``kmnist.serving`` consists of; each model carries a copy, as the package ``kmnist_model``.
@@ -21,12 +23,16 @@ SERVING = ("errors.py", "kana.py", "inference/__init__.py", "inference/classifie
 TYPES = {str: DataType.string, int: DataType.long, float: DataType.double}
 
 
-def save_model(model: nn.Module, folder: Path) -> None:
-    """Save ``model`` as an MLflow model in the ``pt2`` format (torch.export: a graph and its weights, no pickle).
+def save_model(model: nn.Module, config: TrainConfig, folder: Path) -> None:
+    """Save ``model``, which ``config`` built, as an MLflow model in the ``pt2`` format (torch.export: no pickle).
 
-    Whoever loads it needs nothing of this package. As ``mlflow.pytorch`` it is the network: raw pixels 0..255, float32
-    (N, 28, 28) -> log-probabilities (N, 10). As ``mlflow.pyfunc``, and served, it answers with kana: see
-    ``kmnist.serving``, of which it carries a copy.
+    The graph and the code beside it are for others' tools, and can run anything as whoever loads them: expressions in
+    a graph are evaluated as Python. So this package reads only the weights and settings, which lie there as plain data,
+    too (``kmnist.models.load_network``).
+
+    Whoever loads it with MLflow needs nothing of this package. As ``mlflow.pytorch`` it is the network: raw pixels
+    0..255, float32 (N, 28, 28) -> log-probabilities (N, 10). As ``mlflow.pyfunc``, and served, it answers with kana:
+    see ``kmnist.serving``, of which it carries a copy.
 
     The model is moved to the CPU and set to evaluation, or dropout and the device would be fixed in the file.
     """
@@ -49,6 +55,7 @@ def save_model(model: nn.Module, folder: Path) -> None:
         ],
         serialization_format="pt2",
     )
+    save_network(model, config, folder)
     _carry_serving(folder)
 
 
