@@ -10,25 +10,14 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.errors import KmnistError
-from kmnist.models import build
 from kmnist.registry import promote
 from kmnist.registry.versions import NAME
-from kmnist.tracking import connect, create_run
-from kmnist.tracking.model import save_model
+from kmnist.tracking import connect
 from tests.commands import Command
 from tests.hostile_models import MARKER, REFUSED, REFUSED_IN_PLACE, RUNNING, UNREAD, Edit
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A good model."""
-    config = TrainConfig.parse({"hidden": "8"})
-    folder = tmp_path_factory.mktemp("saved") / "model"
-    save_model(build(config, 0.2, 0.3), config, folder)
-    return folder
+from tests.registered import holder, make_version
 
 
 @pytest.fixture
@@ -52,11 +41,9 @@ def predict(command: Command, model: Path) -> tuple[object, str]:
 
 def promoted(client: MlflowClient, model: Path, data: Dataset) -> str:
     """What ``promote`` says of it."""
-    run = create_run(client, "e", "a run").info.run_id
-    version = client.create_model_version(NAME, str(model), run)
     with pytest.raises(KmnistError) as told:
-        promote(client, str(version.version), "champion", data)
-    assert not client.get_registered_model(NAME).aliases
+        promote(client, make_version(client, model), "champion", data)
+    assert holder(client) is None
     return str(told.value)
 
 

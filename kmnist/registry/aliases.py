@@ -13,7 +13,7 @@ from kmnist.errors import ModelError, SettingError
 from kmnist.registry.gate import Candidate, Verdict, compare, examine, fail_comparisons, open_candidate
 from kmnist.registry.lease import lease
 from kmnist.registry.load import find_version
-from kmnist.registry.server import asked, look_up
+from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import certify, signing_key
 from kmnist.registry.versions import NAME
 
@@ -109,7 +109,7 @@ def rollback(client: MlflowClient, alias: str) -> Rollback:
         while history:
             number = history[-1]
             if number != holder and number not in skipped:
-                if _exists(client, number):
+                if look_up_version(client, NAME, number):
                     break
                 skipped.append(number)
             history.pop()
@@ -148,10 +148,6 @@ def _compare(client: MlflowClient, candidate: Candidate, held: str, data: Datase
         return fail_comparisons(f"it cannot be compared with the version that has the alias: {error}")
 
 
-def _exists(client: MlflowClient, number: str) -> bool:
-    return look_up(lambda: client.get_model_version(NAME, number)) is not None
-
-
 def _holder(registered: RegisteredModel, alias: str) -> str | None:
     number = registered.aliases.get(alias)
     return None if number is None else str(number)
@@ -162,8 +158,9 @@ def _shown(holder: str | None) -> str:
 
 
 def _history(registered: RegisteredModel, alias: str) -> list[str]:
-    """The numbers of the versions that had the alias, the last one last."""
-    return re.findall(r"[0-9]+", registered.tags.get(f"history.{alias}", ""))
+    """The numbers of the versions that had the alias, the last one last; none if somebody else wrote the tag."""
+    text = registered.tags.get(f"history.{alias}", "")
+    return text.split(" ") if re.fullmatch("[0-9]{1,9}( [0-9]{1,9})*", text) else []
 
 
 def _remember(client: MlflowClient, alias: str, history: list[str]) -> None:

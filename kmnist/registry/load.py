@@ -14,7 +14,7 @@ from kmnist.errors import CheckpointError, ModelError
 from kmnist.inference import Classifier
 from kmnist.models import build, load_network
 from kmnist.registry.files import digest_files, download, download_version
-from kmnist.registry.server import asked, look_up
+from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import check_certified, check_digest, check_signature
 
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
@@ -94,7 +94,7 @@ def find_version(client: MlflowClient, name: str, alias: str | None, number: str
         there = ", ".join(f"{name}@{alias} (version {number})" for alias, number in registered.aliases.items())
         raise ModelError(f"model {name!r} has no alias {alias!r}; there are: {there or 'none; kmnist promote'}")
     number = str(registered.aliases[alias]) if alias else str(number)
-    version = look_up(lambda: client.get_model_version(name, number)) if re.fullmatch("[0-9]{1,9}", number) else None
+    version = look_up_version(client, name, number)
     if version is None:
         with asked():
             numbers = ", ".join(str(found.version) for found in client.search_model_versions(f"name = '{name}'"))

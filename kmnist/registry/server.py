@@ -1,9 +1,12 @@
 """What the registry answers: not there, or not to be asked. Taken for each other, a gate would open at an outage."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,6 +29,15 @@ def look_up(call: Callable[[], T]) -> T | None:
             if is_not_found(error):
                 return None
             raise
+
+
+def look_up_version(client: MlflowClient, name: str, number: str) -> ModelVersion | None:
+    """A version by its number; ``None`` if there is none, or it is no number.
+
+    Raises:
+        TrackingError: the server does not answer, or something else.
+    """
+    return look_up(lambda: client.get_model_version(name, number)) if re.fullmatch("[0-9]{1,9}", number) else None
 
 
 @contextmanager
