@@ -188,7 +188,9 @@ def test_a_checkpoint_loads_its_best_weights(kmnist: Dataset, tmp_path: Path) ->
         ("models:/kmnist@chmpion", r"has no alias 'chmpion'; there are: kmnist@champion \(version 1\)"),
         ("models:/kmnist/9", "has no version 9; there are: 1"),
         ("models:/other@champion", "there is no registered model 'other'; there are: kmnist"),
-        ("runs:/nothing/model", "cannot be loaded"),
+        ("runs:/nothing/model", "there is no run 'nothing' on this server"),
+        ("models:/m-0123", "there is no such logged model on this server"),
+        ("models:/kmnist", "must be models:/NAME@ALIAS"),
         ("no/such/folder", "must be models:/NAME@ALIAS"),
     ],
 )

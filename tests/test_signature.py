@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow.pyfunc
 import numpy as np
 import pytest
 from mlflow import MlflowClient
@@ -188,6 +189,16 @@ def test_keys_of_another_kind_are_told(
     monkeypatch.setenv("KMNIST_VERIFY_KEY", str(public))
     with pytest.raises(ModelError, match="must be an Ed25519 key"):
         load_model(CHAMPION)
+
+
+def test_what_mlflow_writes_into_a_model_that_it_loads_changes_nothing(
+    client: MlflowClient, model: Path, drawn: Dataset
+) -> None:
+    promote(client, make_version(client, model), "champion", drawn, force=True)
+    before = set(model.rglob("*"))
+    mlflow.pyfunc.load_model(CHAMPION)
+    assert set(model.rglob("*")) > before
+    assert len(load_model(CHAMPION).predict(drawn.test.pixels[:2])) == 2
 
 
 def test_the_digest_counts_what_is_there_and_nothing_else(tmp_path: Path, model: Path) -> None:

@@ -12,6 +12,8 @@ from mlflow.exceptions import MlflowException
 from kmnist.errors import ModelError, TrackingError
 from kmnist.registry.server import asked, is_not_found, one_line
 
+WRITTEN_BY_MLFLOW = {"__pycache__", "registered_model_meta"}
+
 
 def download_version(client: MlflowClient, version: ModelVersion, folder: Path) -> Path:
     """Copy the files of a version into ``folder``, as they lie in the artifact store; gives the folder of the copy.
@@ -49,11 +51,16 @@ def download(uri: str, tracking_uri: str, folder: Path) -> Path:
 def digest_files(folder: Path) -> str:
     """SHA-256 over the paths and contents of all files below ``folder``, in the order of their paths.
 
+    Without those that MLflow writes there when it loads a model from a store on the same machine; of what is left out,
+    this package reads nothing.
+
     Raises:
         ModelError: something there is no plain file.
     """
     manifest = []
     for path in folder.rglob("*"):
+        if WRITTEN_BY_MLFLOW & set(path.relative_to(folder).parts):
+            continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ModelError(f"{path.relative_to(folder)} is no plain file: a model has no links, pipes or devices")
         if path.is_file():

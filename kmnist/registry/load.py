@@ -17,6 +17,8 @@ from kmnist.registry.files import digest_files, download, download_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import check_certified, check_digest, check_signature
 
+LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
+OF_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<name>.+)")
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -55,9 +57,9 @@ def fetch_network(uri: str, *, tracking_uri: str | None = None) -> tuple[nn.Modu
             network, config, digest = load_version(client, version)
             (check_certified if match["alias"] else check_signature)(version, digest)
             return network, config
-        if uri.startswith(("models:/", "runs:/")):
+        if place := _logged_model(client, uri):
             with TemporaryDirectory() as folder:
-                return load_network(download(uri, client.tracking_uri, Path(folder)))
+                return load_network(download(place, client.tracking_uri, Path(folder)))
         return _from_path(Path(uri))
     except (ModelError, CheckpointError) as error:
         text = str(error)
@@ -101,6 +103,31 @@ def find_version(client: MlflowClient, name: str, alias: str | None, number: str
         there = numbers or "none; kmnist register RUN_ID"
         raise ModelError(f"model {name!r} has no version {number[:80]}; there are: {there}")
     return version
+
+
+def _logged_model(client: MlflowClient, uri: str) -> str | None:
+    """Where the files of a logged model lie; ``None`` if ``uri`` names none.
+
+    MLflow's own way from a run to its models takes an outage for a model that is not there.
+    """
+    if match := LOGGED.fullmatch(uri):
+        model_id = match["id"]
+        model = look_up(lambda: client.get_logged_model(model_id))
+        if model is None:
+            raise ModelError("there is no such logged model on this server")
+        return str(model.artifact_location)
+    if match := OF_RUN.fullmatch(uri):
+        run_id, name = match.groups()
+        run = look_up(lambda: client.get_run(run_id))
+        if run is None:
+            raise ModelError(f"there is no run {run_id!r} on this server")
+        with asked():
+            found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+        places = {model.name: str(model.artifact_location) for model in found if model.status == "READY"}
+        if name not in places:
+            raise ModelError(f"the run has no model {name!r}; it has: {', '.join(places) or 'none'}")
+        return places[name]
+    return None
 
 
 def _from_path(path: Path) -> tuple[nn.Module, TrainConfig]:

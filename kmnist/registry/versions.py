@@ -1,6 +1,7 @@
 """Versions of the registered model: made from a run, once; listed."""
 
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ DESCRIPTION = (
     "kana with probabilities. As mlflow.pytorch: pixels to log-probabilities (N, 10)."
 )
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+ENVIRONMENT = threading.Lock()
 REGISTRATION = "registration"  # tag of a version: which attempt made it
 
 
@@ -81,6 +83,7 @@ def _make_version(
                 {**tags, REGISTRATION: attempt},
                 description=description,
                 model_id=model.model_id,
+                await_creation_for=0,  # it is there at once; to wait for it, MLflow would write a line to the screen
             )
     except TrackingError as error:  # it may have been made all the same
         failure = error
@@ -157,15 +160,16 @@ def _search(client: MlflowClient, query: str) -> list[ModelVersion]:
 @contextmanager
 def _sent_once() -> Iterator[None]:
     """MLflow sends nothing again by itself; it reads how often it may from the environment, at every call."""
-    before = os.environ.get(RETRIES)
-    os.environ[RETRIES] = "0"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[RETRIES]
-        else:
-            os.environ[RETRIES] = before
+    with ENVIRONMENT:
+        before = os.environ.get(RETRIES)
+        os.environ[RETRIES] = "0"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[RETRIES]
+            else:
+                os.environ[RETRIES] = before
 
 
 def _describe(run: Run) -> tuple[dict[str, str], str]:
