@@ -13,7 +13,7 @@ RUN apt-get update \
 
 # A volume that is mounted for the first time takes its owner from the folder that it covers.
 RUN useradd --uid 10001 --home-dir /tmp --no-create-home kmnist \
-    && install --directory --owner kmnist --group kmnist /srv/artifacts /srv/backups /srv/data /srv/runs
+    && install --directory --owner kmnist --group kmnist /srv/artifacts /srv/backups /srv/data /srv/keys /srv/runs
 
 WORKDIR /app
 

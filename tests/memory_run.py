@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from PIL import Image
 from torch import nn
 
+from kmnist.config import TrainConfig
 from kmnist.data import DataSpec, Images
 
 
@@ -45,7 +46,15 @@ class MemoryRun:
     def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
         self.images.append((key, step))
 
-    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
+    def log_model(
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        spec: DataSpec,
+        step: int,
+        metrics: Mapping[str, float],
+        timestamp_ms: int,
+    ) -> None:
         self.models.append((model, step, dict(metrics)))
 
     def curve(self, key: str) -> dict[int, float]:

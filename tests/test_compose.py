@@ -14,7 +14,9 @@ import requests
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from kmnist.data import Dataset
 from kmnist.inference.classifier import FIELDS
+from kmnist.registry import promote
 from tests.compose import FILE, ROOT, MissingVariableError, interpolate, read_services
 from tests.postgres import can_run
 from tests.stack import Stack
@@ -351,13 +353,18 @@ def test_the_dashboard_shows_the_study(studied: Stack) -> None:
 
 
 @pytest.mark.long
-def test_the_champion_is_served(trained: Stack, client: MlflowClient) -> None:
-    """A model of the drawn sample does not pass the gate before the alias: it is given by hand."""
+def test_the_champion_is_served(trained: Stack, client: MlflowClient, drawn: Dataset) -> None:
+    """A model of the drawn sample does not pass the gate before the alias: it is forced through."""
     [run] = runs_of(client, {None})
     [model] = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
     client.create_registered_model("kmnist")
     version = client.create_model_version("kmnist", f"models:/{model.model_id}", model_id=model.model_id)
     client.set_registered_model_alias("kmnist", "champion", version.version)
+    trained.start("serve")
+    status, said = trained.end_of("serve")
+    assert status == 1
+    assert "has not been through the gate" in said
+    promote(client, str(version.version), "champion", drawn, force=True)
     trained.start("serve")
     trained.wait_until_healthy("serve")
     images = [[[0.0] * 28] * 28] * 2

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from kmnist.inference.sources import find_pictures
+from kmnist.serving import BadRequest, Served
 from PIL import Image
 
 from kmnist.data import Dataset, idx_bytes, read_idx
 from kmnist.errors import DataError
 from kmnist.inference import Classifier, read_picture, to_kmnist
-from kmnist.inference.sources import find_pictures
-from kmnist.serving import BadRequest, Served
 from tests.peak import peak
 from tests.test_pictures import encoded
 

@@ -8,15 +8,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from kmnist.inference.answers import COLUMNS, answers
+from kmnist.inference.explain import occlusion
+from kmnist.inference.sources import count_pictures, find_pictures
 from PIL import Image
 from torch import Tensor
 
 from kmnist.data import Dataset, idx_bytes
 from kmnist.errors import PictureError
 from kmnist.inference import Classifier
-from kmnist.inference.answers import COLUMNS, answers
-from kmnist.inference.explain import occlusion
-from kmnist.inference.sources import count_pictures, find_pictures
 
 
 def by_brightness(pixels: Tensor) -> Tensor:

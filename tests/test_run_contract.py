@@ -63,7 +63,7 @@ def use(run: Run, splits: Splits) -> None:
     run.log_file(b"top", "top.txt")
     for _ in range(2):
         run.log_image(confusion_image(np.eye(10, dtype=np.int64)), "valid confusion", 2, 1_700_000_001_000)
-    run.log_model(build(config, 0.2, 0.3), 2, {"valid/loss": 0.25}, 1_700_000_001_000)
+    run.log_model(build(config, 0.2, 0.3), config, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
 
 
 @pytest.mark.parametrize("run", [NullRun(), MemoryRun()], ids=["null", "memory"])
@@ -104,11 +104,12 @@ def test_the_contract_in_mlflow(client: MlflowClient, mlflow_run: MlflowRun, spl
 
 
 def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: Splits) -> None:
-    network = build(TrainConfig.parse({"arch": "dropout", "hidden": "16"}), 0.2, 0.3)
+    config = TrainConfig.parse({"arch": "dropout", "hidden": "16"})
+    network = build(config, 0.2, 0.3)
     with mlflow_run as run:
         run.log_metrics({"valid/loss": 0.25}, 2, 1_700_000_001_000)
         for _ in range(2):  # the second time as after a replay
-            run.log_model(network, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
+            run.log_model(network, config, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
     assert len(client.get_metric_history(run.id, "valid/loss")) == 1  # linking the model doubled nothing
     [model] = client.search_logged_models([client.get_run(run.id).info.experiment_id], f"source_run_id = '{run.id}'")
     assert model.status == "READY"

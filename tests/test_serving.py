@@ -4,9 +4,12 @@ import base64
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,10 @@ from kmnist.data import Dataset
 from kmnist.experiment import prepare, train
 from kmnist.inference import Predictions, read_picture, to_kmnist
 from kmnist.inference.classifier import FIELDS
-from kmnist.registry import load_model
+from kmnist.registry import load_model, promote
 from kmnist.registry.versions import NAME
 from kmnist.tracking import MlflowRun, connect, create_run
+from tests.hostile_models import MARKER, RUNNING
 from tests.servers import free_port, wait_until_it_answers
 
 CHAMPION = f"models:/{NAME}@champion"
@@ -35,7 +39,7 @@ Gray = npt.NDArray[np.uint8]
 
 @pytest.fixture(scope="module")
 def registry(template_store: Path, drawn: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a store whose champion knows the drawn images."""
+    """The address of a store whose champion knows the drawn images, and so does ``served``, with hostile files."""
     folder = tmp_path_factory.mktemp("registry")
     shutil.copy(template_store, folder / "mlflow.db")
     client = connect(f"sqlite:///{folder / 'mlflow.db'}")
@@ -47,7 +51,12 @@ def registry(template_store: Path, drawn: Dataset, tmp_path_factory: pytest.Temp
     [model] = client.search_logged_models([entity.info.experiment_id])
     client.create_registered_model(NAME)
     client.create_model_version(NAME, model.artifact_location, run.id, model_id=model.model_id)
-    client.set_registered_model_alias(NAME, "champion", "1")
+    promote(client, "1", "champion", drawn, force=True)
+    hostile = shutil.copytree(model.artifact_location, folder / "hostile")
+    for edit in RUNNING.values():
+        edit(hostile)
+    client.create_model_version(NAME, str(hostile), run.id)
+    promote(client, "2", "served", drawn, force=True)
     return str(client.tracking_uri)
 
 
@@ -65,18 +74,32 @@ def expected(registry: str, images: Gray) -> Predictions:
 
 @pytest.fixture(scope="module")
 def served(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the champion is served, by the command that the README gives."""
+    """Where a model is served whose files run a command wherever they are loaded; here they are not."""
     folder, port = tmp_path_factory.mktemp("served"), free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", CHAMPION, "--env-manager", "local"]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "kmnist", "serve", "--model", f"models:/{NAME}@served", "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], stdout=log, stderr=log, env=environment, cwd=folder, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder, start_new_session=True)
     wait_until_it_answers(f"http://127.0.0.1:{port}/ping", process, folder / "log")
     yield f"http://127.0.0.1:{port}/invocations"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.terminate()  # this one only: it ends those that it has started
+    status = process.wait(30)
+    gone = wait_until_it_is_gone(port)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert (status, gone) == (128 + signal.SIGTERM, True)
+    assert not list(folder.glob("kmnist-serve-*"))
+    assert not list(Path(registry.removeprefix("sqlite:///")).parent.glob(MARKER))
+
+
+def wait_until_it_is_gone(port: int) -> bool:
+    """Whether nobody answers any more, within a few seconds."""
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return True
+        time.sleep(0.1)
+    return False
 
 
 def as_text(image: Gray, form: str = "png", side: int = 28) -> str:

@@ -48,11 +48,12 @@ def main(*, arch: str = "plain", rounds: int = 5, requests_each: int = 100) -> N
     requests_each
         requests of one picture that a server gets in a round
     """
-    network = build(TrainConfig.parse({"arch": arch}), 0.19, 0.35).eval()
+    config = TrainConfig.parse({"arch": arch})
+    network = build(config, 0.19, 0.35).eval()
     images = np.random.default_rng(0).integers(0, 256, (MANY, 28, 28), np.uint8)
     with TemporaryDirectory() as place:
         folder = Path(place)
-        save_model(network, folder / "ours")
+        save_model(network, config, folder / "ours")
         example = images[:2].astype(np.float32)
         signature = infer_signature(example, np.zeros((2, 10), np.float32))
         mlflow.pytorch.save_model(network, folder / "usual", signature=signature, input_example=example)

@@ -31,11 +31,12 @@ def demo(
     """
     if find_spec("gradio") is None:
         raise DemoError("the demo needs the package gradio: pip install -e '.[demo]'")
-    from kmnist.demo import build_page, listen, serve
+    from kmnist.demo import build_page, listen, serve, style
     from kmnist.registry import load_model
 
     with listen(host, port) as taken:  # first, because it fails at once
-        page = build_page(load_model(model, tracking_uri=tracking_uri))
+        classifier = load_model(model, tracking_uri=tracking_uri)
+        page = build_page(classifier)
         shown = f"[{host}]" if ":" in host else host
         print(f"draw on http://{shown}:{taken.getsockname()[1]} (Ctrl-C ends it)", flush=True)
-        serve(page, taken)
+        serve(page, style(classifier.spec), taken)

@@ -15,7 +15,7 @@ from kmnist.settings import unknown_name
 
 if TYPE_CHECKING:
     from kmnist.inference import Classifier
-    from kmnist.inference.sources import Found
+    from kmnist.prediction.sources import Found
 
 MOST_EXPLAINED = 8
 FORMATS = (".parquet", ".csv")  # of a file of answers
@@ -61,12 +61,12 @@ def predict(
         require_writable(explain, "--explain", (".png",))
 
     from kmnist.cli.prediction_output import print_rows, write_rows
-    from kmnist.inference.answers import answers
-    from kmnist.inference.sources import count_pictures, find_pictures
+    from kmnist.prediction.answers import answers
+    from kmnist.prediction.sources import count_pictures, find_pictures
     from kmnist.registry import load_model
 
     classifier = load_model(model, tracking_uri=tracking_uri)
-    found = find_pictures(pictures, sys.stdin.buffer if sys.stdin else BytesIO(), raw)
+    found = find_pictures(pictures, sys.stdin.buffer if sys.stdin else BytesIO(), classifier.spec.shape, raw)
     if explain is not None:
         first = list(islice(found, MOST_EXPLAINED))
         _explain(classifier, first, explain)
@@ -83,7 +83,7 @@ def _explain(classifier: "Classifier", found: "list[Found]", path: Path) -> None
 
     from kmnist.cli.safe_text import for_terminal
     from kmnist.figures import explanations
-    from kmnist.inference.explain import occlusion
+    from kmnist.prediction.explain import occlusion
 
     seen = [(picture.name, picture.image) for picture in found if picture.image is not None]
     if not seen:

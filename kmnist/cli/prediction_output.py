@@ -14,7 +14,7 @@ from tqdm import tqdm
 from kmnist.cli.printer import Printer
 from kmnist.cli.safe_text import for_csv, for_json, for_terminal
 from kmnist.errors import PictureError
-from kmnist.inference.answers import COLUMNS, Row
+from kmnist.prediction.answers import COLUMNS, Row
 
 CHUNK = 20_000  # rows in memory
 

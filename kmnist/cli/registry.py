@@ -72,7 +72,7 @@ def promote(
 
 
 def rollback(*, alias: str = "champion", tracking_uri: TrackingUri = None) -> None:
-    """Put an alias back on the version that had it before.
+    """Put an alias back on the version that had it before; again, on the one before that.
 
     Parameters
     ----------
@@ -84,8 +84,10 @@ def rollback(*, alias: str = "champion", tracking_uri: TrackingUri = None) -> No
     from kmnist import registry
     from kmnist.tracking import connect
 
-    before, after = registry.rollback(connect(tracking_uri), alias)
-    print(f"models:/kmnist@{alias} is now version {after}, no longer {before}")
+    done = registry.rollback(connect(tracking_uri), alias)
+    for number in done.skipped:
+        print(f"version {number}, which had the alias before, has been deleted")
+    print(f"models:/kmnist@{alias} is now version {done.after}, no longer {done.before or 'on a deleted one'}")
 
 
 def models(*, tracking_uri: TrackingUri = None) -> None:
@@ -103,7 +105,7 @@ def models(*, tracking_uri: TrackingUri = None) -> None:
     from kmnist.tracking import connect
 
     versions = registry.list_versions(connect(tracking_uri))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)  # tags may hold anything
     if not versions:
         console.print("nothing is registered; kmnist register RUN_ID, or --best STUDY")
         return
@@ -112,7 +114,14 @@ def models(*, tracking_uri: TrackingUri = None) -> None:
         table.add_column(name, overflow="fold")
     for version in versions:
         tags = version.tags
-        accuracy = f"{float(tags['test_accuracy']):.2%}" if "test_accuracy" in tags else "-"
+        accuracy = _as_percent(tags.get("test_accuracy", "-"))
         known = (tags.get(name, "-") for name in ("gate", "study", "run"))
         table.add_row(str(version.number), " ".join(version.aliases) or "-", tags.get("arch", "-"), accuracy, *known)
     console.print(table)
+
+
+def _as_percent(text: str) -> str:
+    try:
+        return f"{float(text):.2%}"
+    except ValueError:
+        return text

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+MOST_SIDE = 4096
+
 
 @dataclass(frozen=True)
 class ClassLabel:
@@ -53,7 +55,7 @@ class DataSpec:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: Any) -> Self:
         """Read what :meth:`to_json` gave.
 
         Raises:
@@ -62,6 +64,8 @@ class DataSpec:
         try:
             classes = tuple(ClassLabel(str(label["text"]), str(label["glyph"])) for label in values["classes"])
             height, width = map(int, values["shape"])
+            if not classes or not 0 < height <= MOST_SIDE or not 0 < width <= MOST_SIDE:
+                raise ValueError(f"{len(classes)} classes of images of {height} x {width}")
             digests = {str(name): str(digest) for name, digest in values["digests"].items()}
             name, title = str(values["name"]), str(values["title"])
             return cls(name, title, classes, (height, width), digests, bool(values["official"]))

@@ -4,7 +4,7 @@
 ``gate`` refuses what the page never asks for, ``serve`` answers browsers until it is interrupted.
 """
 
-from kmnist.demo.page import build_page
+from kmnist.demo.page import build_page, style
 from kmnist.demo.serve import listen, serve
 
-__all__ = ["build_page", "listen", "serve"]
+__all__ = ["build_page", "listen", "serve", "style"]

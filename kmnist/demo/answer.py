@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kmnist.errors import PictureError
-from kmnist.inference import Classifier, read_picture, to_kmnist
+from kmnist.inference import Classifier, Predictions, read_picture, to_kmnist
 
 PREFIX = "data:image/png;base64,"  # what a canvas gives
 MOST_CHARACTERS = 400_000  # a drawing has 5,000 to 20,000
@@ -19,12 +19,12 @@ class Answer:
     """What a network says about one drawing.
 
     Attributes:
-        seen: (28, 28), what the network was given: light ink on dark.
-        probabilities: (10,), adding up to 1.
+        seen: (H, W), what the network was given: light ink on dark.
+        predictions: of this one picture.
     """
 
     seen: npt.NDArray[np.uint8]
-    probabilities: npt.NDArray[np.float32]
+    predictions: Predictions
 
 
 def answer(classifier: Classifier, drawing: object) -> Answer:
@@ -38,8 +38,8 @@ def answer(classifier: Classifier, drawing: object) -> Answer:
         NothingDrawn: the sketchpad is empty.
         PictureError: it is no such picture.
     """
-    seen = to_kmnist(read_picture(_content(drawing), most_pixels=MOST_PIXELS))
-    return Answer(seen, classifier.predict(seen).probabilities[0])
+    seen = to_kmnist(read_picture(_content(drawing), most_pixels=MOST_PIXELS), classifier.spec.shape)
+    return Answer(seen, classifier.predict(seen))
 
 
 def _content(drawing: object) -> bytes:

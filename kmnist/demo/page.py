@@ -9,15 +9,15 @@ from pathlib import Path
 
 import gradio as gr
 
+from kmnist.data.spec import DataSpec
 from kmnist.demo.answer import answer
 from kmnist.demo.font import font_css
 from kmnist.demo.shown import answer_html, hint_html
 from kmnist.errors import NothingDrawn, PictureError
 from kmnist.inference import Classifier
-from kmnist.kana import KANA, ROMAJI
 
 HERE = Path(__file__).parent
-HINT = "Draw one of the ten kana with mouse or finger."
+HINT = "Draw one of the {} characters with mouse or finger."
 
 
 def respond(classifier: Classifier, drawing: object) -> str:
@@ -25,7 +25,7 @@ def respond(classifier: Classifier, drawing: object) -> str:
     try:
         return answer_html(answer(classifier, drawing))
     except NothingDrawn:
-        return hint_html(HINT)
+        return hint_html(HINT.format(len(classifier.spec.classes)))
     except PictureError as error:
         return hint_html(str(error))
 
@@ -36,14 +36,16 @@ def build_page(classifier: Classifier) -> gr.Blocks:
     def look(drawing: object) -> str:
         return respond(classifier, drawing)
 
-    kana = "".join(f'<li><b lang="ja">{kana}</b>{romaji}</li>' for kana, romaji in zip(KANA, ROMAJI))
-    body = (HERE / "page.html").read_text().format(name=escape(classifier.name), kana=kana, hint=hint_html(HINT))
+    labels = classifier.spec.classes
+    kana = "".join(f'<li><b lang="ja">{escape(of.glyph)}</b>{escape(of.text)}</li>' for of in labels)
+    hint = hint_html(HINT.format(len(labels)))
+    body = (HERE / "page.html").read_text().format(name=escape(classifier.name), kana=kana, hint=hint)
     page = gr.Blocks(title="kmnist", analytics_enabled=False)  # without analytics it asks for no newer version either
     with page:
         gr.HTML(body, js_on_load=(HERE / "sketchpad.js").read_text(), server_functions=[look], apply_default_css=False)
     return page
 
 
-def style() -> str:
+def style(spec: DataSpec) -> str:
     """The style sheet of the page, with its font."""
-    return font_css() + (HERE / "page.css").read_text()
+    return font_css(spec) + (HERE / "page.css").read_text()

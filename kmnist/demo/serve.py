@@ -7,7 +7,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from kmnist.demo.gate import Gate
-from kmnist.demo.page import style
 from kmnist.errors import DemoError
 
 
@@ -31,7 +30,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise DemoError(f"{host} port {port} cannot be used: {reason}; choose others with --host and --port") from None
 
 
-def serve(page: gr.Blocks, taken: socket.socket) -> None:
+def serve(page: gr.Blocks, css: str, taken: socket.socket) -> None:
     """Show ``page`` at an address that :func:`listen` took, until SIGINT or SIGTERM, which are then raised anew."""
     local = gr.themes.Font("sans-serif")  # a mere name would be fetched from a font service
     app = gr.mount_gradio_app(
@@ -39,7 +38,7 @@ def serve(page: gr.Blocks, taken: socket.socket) -> None:
         page,
         path="/",
         theme=gr.themes.Base(font=local, font_mono=local),
-        css=style(),
+        css=css,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,

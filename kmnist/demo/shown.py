@@ -8,18 +8,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from kmnist.data.spec import ClassLabel
 from kmnist.demo.answer import Answer
-from kmnist.kana import KANA, ROMAJI
 
 
 def answer_html(answer: Answer) -> str:
     """The kana large, what the network saw, and a bar for each class."""
-    best = int(answer.probabilities.argmax())
-    bars = "".join(_bar(number, share, number == best) for number, share in enumerate(answer.probabilities))
+    labels, [shares] = answer.predictions.spec.classes, answer.predictions.probabilities
+    best, (height, width) = int(shares.argmax()), answer.seen.shape
+    bars = "".join(_bar(label, share, number == best) for number, (label, share) in enumerate(zip(labels, shares)))
+    glyph, text = escape(labels[best].glyph), escape(labels[best].text)
     return (
-        f'<div class="first"><div class="words" aria-live="polite"><div class="kana" lang="ja">{KANA[best]}</div>'
-        f'<div><div class="romaji">{ROMAJI[best]}</div><div class="sure">{answer.probabilities[best]:.1%}</div></div>'
-        f'</div><figure><img alt="the drawing in 28 x 28 pixels" src="{picture_url(answer.seen)}">'
+        f'<div class="first"><div class="words" aria-live="polite"><div class="kana" lang="ja">{glyph}</div>'
+        f'<div><div class="romaji">{text}</div><div class="sure">{shares[best]:.1%}</div></div>'
+        f'</div><figure><img alt="the drawing in {height} x {width} pixels" src="{picture_url(answer.seen)}">'
         f"<figcaption>what the network sees</figcaption></figure></div><table>{bars}</table>"
     )
 
@@ -29,11 +31,11 @@ def hint_html(text: str) -> str:
     return f'<p class="hint">{escape(text)}</p>'
 
 
-def _bar(number: int, probability: float, is_best: bool) -> str:
+def _bar(label: ClassLabel, probability: float, is_best: bool) -> str:
     mark = ' class="best"' if is_best else ""
     return (
-        f'<tr{mark}><th lang="ja">{KANA[number]}</th>'
-        f'<td class="name">{ROMAJI[number]}</td><td><div class="bar"><i style="width:{probability:.1%}"></i></div></td>'
+        f'<tr{mark}><th lang="ja">{escape(label.glyph)}</th><td class="name">{escape(label.text)}</td>'
+        f'<td><div class="bar"><i style="width:{probability:.1%}"></i></div></td>'
         f'<td class="percent">{probability:.1%}</td></tr>'
     )
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from PIL import Image
 from torch import nn
 
+from kmnist.config import TrainConfig
 from kmnist.data import DataSpec, Images
 
 
@@ -37,8 +38,16 @@ class Run(Protocol):
     def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
         """One image of a series over the steps; the same one logged again changes nothing."""
 
-    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
-        """The trained network, with the metrics of the step that it is from, as they were logged."""
+    def log_model(
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        spec: DataSpec,
+        step: int,
+        metrics: Mapping[str, float],
+        timestamp_ms: int,
+    ) -> None:
+        """The trained network and what built it, with the metrics of the step that it is from, as they were logged."""
 
 
 class NullRun:
@@ -53,4 +62,12 @@ class NullRun:
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None: ...
     def log_file(self, content: bytes, path: str) -> None: ...
     def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None: ...
-    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None: ...
+    def log_model(
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        spec: DataSpec,
+        step: int,
+        metrics: Mapping[str, float],
+        timestamp_ms: int,
+    ) -> None: ...

@@ -108,7 +108,8 @@ def train(
     result = Result(trained.epochs, trained.best, tested, test_last, trained.seconds)
     log_results(Evaluated(config, splits, test, result, log_probabilities.numpy()), run)
     linked = {**epoch_metrics(result.best), **split_metrics(record.TEST, tested)}
-    run.log_model(trained.model, result.best.number, linked, result.best.timestamp_ms)
+    best = result.best
+    run.log_model(trained.model, config, splits.spec, best.number, linked, best.timestamp_ms)
     return result
 
 

@@ -1,7 +1,8 @@
-"""From pictures to predictions. Knows no training and no registry: it is handed a network.
+"""From pictures to predictions: a closed package, of which every model carries a copy.
 
-``pictures`` brings a picture into the form of the training images, ``sources`` finds pictures in files and folders,
-``classifier`` predicts, ``explain`` shows what spoke for an answer.
+It knows no training and no registry: it is handed a network and a ``DataSpec``. ``pictures`` brings a picture into the
+form of the training images, ``classifier`` predicts, ``serving`` answers over HTTP. It imports nothing of ours but
+``errors`` and ``data.spec``, and those relatively: its copies have another name.
 """
 
 from .classifier import Classifier, Predictions

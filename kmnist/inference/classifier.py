@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..data.spec import DataSpec
 from ..errors import PictureError
-from ..kana import CLASSES, KANA, ROMAJI
 
 Row = dict[str, str | int | float]
 #: What a row holds: the answer, and the two candidates after it.
@@ -31,10 +31,12 @@ class Predictions:
     """What a network says about N pictures.
 
     Attributes:
-        probabilities: float32 (N, 10), each row adding up to 1.
+        probabilities: float32 (N, C), each row adding up to 1.
+        spec: what the C classes are.
     """
 
     probabilities: npt.NDArray[np.float32]
+    spec: DataSpec
 
     @property
     def classes(self) -> npt.NDArray[np.int64]:
@@ -43,39 +45,45 @@ class Predictions:
 
     @property
     def kana(self) -> list[str]:
-        """The same as hiragana."""
-        return [KANA[number] for number in self.classes]
+        """The same as characters."""
+        return [self.spec.classes[number].glyph for number in self.classes]
 
     @property
     def romaji(self) -> list[str]:
         """The same in Latin letters."""
-        return [ROMAJI[number] for number in self.classes]
+        return [self.spec.classes[number].text for number in self.classes]
 
     def candidates(self, count: int = 3) -> npt.NDArray[np.int64]:
         """The most probable classes of each picture, best first, (N, count)."""
         return np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
 
     def rows(self) -> list[Row]:
-        """A row of FIELDS for each picture."""
-        return [
-            dict(zip(FIELDS, (KANA[a], ROMAJI[a], a, row[a], KANA[b], row[b], KANA[c], row[c])))
-            for (a, b, c), row in zip(self.candidates().tolist(), self.probabilities.tolist())
-        ]
+        """A row of FIELDS for each picture; of fewer than three classes, without those that there are not."""
+        labels = self.spec.classes
+        rows: list[Row] = []
+        for best, row in zip(self.candidates().tolist(), self.probabilities.tolist()):
+            values: list[str | int | float] = [labels[best[0]].glyph, labels[best[0]].text, best[0], row[best[0]]]
+            for other in best[1:]:
+                values += [labels[other].glyph, row[other]]
+            rows.append(dict(zip(FIELDS, values)))
+        return rows
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
 
 class Classifier:
-    """Answers for pictures in the form of the training images: light ink on dark, 28 x 28, values 0..255.
+    """Answers for pictures in the form of the training images: light ink on dark, H x W, values 0..255.
 
     Args:
-        network: float32 (N, 28, 28) -> log-probabilities (N, 10); normalises by itself.
+        network: float32 (N, H, W) -> log-probabilities (N, C); normalises by itself.
+        spec: of the data that it was trained on.
         name: what to call it.
     """
 
-    def __init__(self, network: Callable[[Tensor], Tensor], name: str) -> None:
+    def __init__(self, network: Callable[[Tensor], Tensor], spec: DataSpec, name: str) -> None:
         self._network = network
+        self.spec = spec
         self.name = name
 
     def predict(self, images: npt.ArrayLike) -> Predictions:
@@ -84,19 +92,19 @@ class Classifier:
         Pictures of other forms: :func:`kmnist.inference.to_kmnist` first.
 
         Args:
-            images: (N, 28, 28), or one of (28, 28); values 0..255, any number type.
+            images: (N, H, W), or one of (H, W); values 0..255, any number type.
 
         Raises:
             PictureError: another shape, or values that are no numbers from 0 to 255.
         """
-        pixels = _checked(images)
+        pixels = _checked(images, self.spec.shape)
         with torch.inference_mode():
             parts = [self._network(batch) for batch in torch.from_numpy(pixels).split(BATCH)]
-        log_probabilities = torch.cat(parts) if parts else torch.zeros(0, CLASSES)
-        return Predictions(log_probabilities.exp().numpy())
+        log_probabilities = torch.cat(parts) if parts else torch.zeros(0, len(self.spec.classes))
+        return Predictions(log_probabilities.exp().numpy(), self.spec)
 
 
-def _checked(images: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def _checked(images: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     try:
         pixels = np.asarray(images)
         if pixels.dtype.kind not in "uifb":
@@ -105,8 +113,9 @@ def _checked(images: npt.ArrayLike) -> npt.NDArray[np.float32]:
         raise PictureError(f"images: must be an array of numbers ({error})") from None
     if pixels.ndim == 2:
         pixels = pixels[None]
-    if pixels.ndim != 3 or pixels.shape[1:] != (28, 28):
-        raise PictureError(f"images of shape {pixels.shape}: must be (N, 28, 28) or (28, 28)")
+    if pixels.ndim != 3 or pixels.shape[1:] != shape:
+        height, width = shape
+        raise PictureError(f"images of shape {pixels.shape}: must be (N, {height}, {width}) or ({height}, {width})")
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):  # so written, NaN is refused, too
         raise PictureError(f"pixel values from {pixels.min()} to {pixels.max()}: must be from 0 to 255")
     return np.ascontiguousarray(pixels, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""From a picture that someone took to what the network was trained on: light ink on dark, cropped, centred, 28 x 28.
+"""From a picture that someone took to what the network was trained on: light ink on dark, cropped, centred, small.
 
 In Kuzushiji-MNIST a character fills the frame: over the test images the longer side of the ink is 28 pixels for half of
 them and at least 25 for 99 in 100, and its middle is that of the frame within a pixel.
@@ -14,8 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import NothingDrawn, PictureError
 
 Gray = npt.NDArray[np.uint8]
-SIDE = 28
-LEAST_SIDE = 24  # of the ink in a training image, but for one in 200
+LEAST_SHARE = 24 / 28  # of its frame that the ink of a training image fills, but for one in 200
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 50_000_000  # a photograph has 12 to 50 million; a small file can claim to have billions
 MOST_BYTES = 200_000_000  # of a file; one with so many pixels has 20 to 150 million
@@ -61,8 +60,8 @@ def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
         raise PictureError(f"damaged picture ({str(error) or type(error).__name__})") from None
 
 
-def to_kmnist(picture: Gray) -> Gray:
-    """Bring a picture (H, W) of one character into the form of the training images, (28, 28).
+def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
+    """Bring a picture (H, W) of one character into the form of the training images, which have another ``shape``.
 
     It takes a byte or two for each pixel, however large the picture is.
 
@@ -76,17 +75,18 @@ def to_kmnist(picture: Gray) -> Gray:
     strong = (picture >= inked[0]) & (picture <= inked[-1])
     rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
     levels = ink.round().astype(np.uint8)
-    if picture.shape == (SIDE, SIDE) and max(np.ptp(rows), np.ptp(columns)) + 1 >= LEAST_SIDE:
+    fills = max((np.ptp(rows) + 1) / shape[0], (np.ptp(columns) + 1) / shape[1])
+    if picture.shape == shape and fills >= LEAST_SHARE:
         return np.take(levels, picture)  # it fills the frame as the training images do: to scale it would blur it
     character = np.take(levels, picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     height, width = character.shape
-    scale = SIDE / max(height, width)
+    scale = min(shape[0] / height, shape[1] / width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     small = np.asarray(
         Image.fromarray(character).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
     )
-    framed = np.zeros((SIDE, SIDE), np.uint8)
-    top, left = (SIDE - size[1]) // 2, (SIDE - size[0]) // 2
+    framed = np.zeros(shape, np.uint8)
+    top, left = (shape[0] - size[1]) // 2, (shape[1] - size[0]) // 2
     framed[top : top + size[1], left : left + size[0]] = small
     return framed
 

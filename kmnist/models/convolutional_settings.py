@@ -16,7 +16,9 @@ class CnnSettings(NetSettings):
 
     channels: Annotated[
         Widths, Searched(Choices(values=("16,32,64,64", "24,64,64,128,128", "32,32,64,64,128,128", "32,64,128,128")))
-    ] = Field((24, 64, 64, 128, 128), min_length=2, max_length=100, description="widths of the convolutions, comma-separated")
+    ] = Field(
+        (24, 64, 64, 128, 128), min_length=2, max_length=100, description="widths of the convolutions, comma-separated"
+    )
     dropout: Annotated[float, Searched(Range(low=0, high=0.5))] = Field(
         0.0, ge=0, lt=1, description="probability of dropping a feature before the last layer"
     )

@@ -22,7 +22,9 @@ class PlainSettings(NetSettings):
         tuple[Annotated[int, Field(ge=1, le=65_536)], ...],
         BeforeValidator(split_commas),
         Searched(Layers(count=Range(low=1, high=4), width=Range(low=64, high=1024, log=True))),
-    ] = Field((512, 256, 128, 64), min_length=1, max_length=100, description="widths of the hidden layers, comma-separated")
+    ] = Field(
+        (512, 256, 128, 64), min_length=1, max_length=100, description="widths of the hidden layers, comma-separated"
+    )
 
     batch_norm: Annotated[bool, Searched(Choices(values=(False, True)), unasked=False)] = Field(
         False, description="batch normalisation before each ReLU"

@@ -1,11 +1,22 @@
 """Registered models: made versions of, promoted behind a gate, listed, loaded. Knows no training and no Optuna.
 
 ``load`` turns any name of a model into a classifier, ``versions`` registers and lists, ``gate`` decides what may be
-promoted, ``aliases`` moves an alias forward and back.
+promoted by what ``comparison`` counts, ``aliases`` moves an alias forward and back while it holds the ``lease``,
+``signature`` says whether ``files`` are those that were promoted, ``server`` tells what is not there from what cannot
+be asked.
 """
 
-from kmnist.registry.aliases import promote, rollback
-from kmnist.registry.load import load_model
+from kmnist.registry.aliases import Rollback, promote, rollback
+from kmnist.registry.load import fetch_network, load_model
 from kmnist.registry.versions import find_best, list_versions, register
 
-__all__ = ["find_best", "list_versions", "load_model", "promote", "register", "rollback"]
+__all__ = [
+    "Rollback",
+    "fetch_network",
+    "find_best",
+    "list_versions",
+    "load_model",
+    "promote",
+    "register",
+    "rollback",
+]

@@ -1,17 +1,45 @@
-"""Aliases: forward through the gate, and back again."""
+"""Aliases: forward through the gate, and back down their history."""
+
+import re
+from dataclasses import dataclass
 
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
+from mlflow.utils.validation import _validate_model_alias_name, _validate_model_alias_name_reserved
 
 from kmnist.data import Dataset
-from kmnist.errors import ModelError
-from kmnist.registry.gate import Verdict, examine, open_candidate
+from kmnist.errors import ModelError, SettingError
+from kmnist.registry.gate import Candidate, Verdict, compare, examine, fail_comparisons, open_candidate
+from kmnist.registry.lease import lease
+from kmnist.registry.load import find_version
+from kmnist.registry.server import asked, look_up, look_up_version
+from kmnist.registry.signature import certify, signing_key
 from kmnist.registry.versions import NAME
+
+MOST_CHARACTERS = 200  # of an alias, which is a part of the names of tags
+MOST_REMEMBERED = 1_000
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Where an alias was and is.
+
+    Attributes:
+        before: number of the version; ``None`` if it has been deleted.
+        after: number of the version.
+        skipped: those between that have been deleted.
+    """
+
+    before: str | None
+    after: str
+    skipped: list[str]
 
 
 def promote(client: MlflowClient, number: str, alias: str, data: Dataset, force: bool = False) -> list[Verdict]:
     """Point an alias to a version, if the gate lets it pass; the verdict stays with the version as tags.
+
+    So does the digest of its files and, where ``KMNIST_SIGNING_KEY`` is set, a signature.
 
     Args:
         client: of the registry.
@@ -21,56 +49,119 @@ def promote(client: MlflowClient, number: str, alias: str, data: Dataset, force:
         force: point the alias there whatever the checks say; the tags say so.
 
     Raises:
-        ModelError: there is no such version, it cannot be loaded, or a check failed (the message says which).
+        ModelError: there is no such version, it cannot be loaded, a check failed (the message says which), or the alias
+            was moved meanwhile.
+        SettingError: the alias is no name for one.
+        TrackingError: the server does not answer.
     """
-    version = _version(client, number)
-    held = _holder(client, alias)
-    before = held if held and held.version != version.version else None
+    check_alias(alias)
+    key = signing_key()
+    version = find_version(client, NAME, None, number)
+    number = str(version.version)
+    with asked():
+        held = _holder(client.get_registered_model(NAME), alias)
     candidate = open_candidate(client, version)
-    verdicts = examine(candidate, open_candidate(client, before) if before else None, data)
+    verdicts = examine(candidate, data)
+    if held is not None and held != number:
+        verdicts += _compare(client, candidate, held, data)
     failed = [verdict for verdict in verdicts if not verdict.passed]
     outcome = "passed" if not failed else "forced" if force else "refused"
-    for verdict in verdicts:
-        text = f"{'passed' if verdict.passed else 'FAILED'}: {verdict.found}"
-        client.set_model_version_tag(NAME, number, f"gate.{verdict.check}", text)
-    client.set_model_version_tag(NAME, number, "gate", outcome)
+    tags = {**{f"gate.{verdict.check}": str(verdict) for verdict in verdicts}, "gate": outcome}
+    if outcome != "refused":
+        tags |= certify(version, candidate.digest, key)
+    with asked():
+        for tag, text in tags.items():
+            client.set_model_version_tag(NAME, number, tag, text)
     if outcome == "refused":
         lines = "\n".join(f"  {verdict.check}: {verdict.found}" for verdict in failed)
         raise ModelError(f"version {number} is not promoted to {alias}:\n{lines}\nTo do it all the same: --force")
-    if before is not None:
-        client.set_model_version_tag(NAME, number, f"before.{alias}", str(before.version))
-    client.set_registered_model_alias(NAME, alias, number)
+    with lease(client, NAME, alias) as registered:
+        if (now := _holder(registered, alias)) != held:
+            raise ModelError(
+                f"{alias} was moved from {_shown(held)} to {_shown(now)} while version {number} was compared with "
+                f"{_shown(held)}: promote again"
+            )
+        history = _history(registered, alias)
+        if held is not None and history[-1:] != [held]:  # it was set by other means
+            history.append(held)
+        if history[-1:] != [number]:
+            history.append(number)
+        with asked():  # in this order: if only the first is done, a rollback still goes down
+            client.set_registered_model_alias(NAME, alias, number)
+            _remember(client, alias, history)
     return verdicts
 
 
-def rollback(client: MlflowClient, alias: str) -> tuple[str, str]:
-    """Point an alias to the version that had it before; gives the numbers from and to.
+def rollback(client: MlflowClient, alias: str) -> Rollback:
+    """Point an alias to the version that had it before, down its history; deleted versions are skipped.
 
     Raises:
-        ModelError: the alias points nowhere, or nothing had it before.
+        ModelError: there is none.
+        SettingError: the alias is no name for one.
+        TrackingError: the server does not answer.
     """
-    holder = _holder(client, alias)
-    if holder is None:
-        raise ModelError(f"no version has the alias {alias!r}; kmnist models lists those there are")
-    before = holder.tags.get(f"before.{alias}")
-    if before is None:
-        raise ModelError(f"version {holder.version} is the first that had the alias {alias!r}: there is none before it")
-    client.set_registered_model_alias(NAME, alias, before)
-    return str(holder.version), before
+    check_alias(alias)
+    if look_up(lambda: client.get_registered_model(NAME)) is None:
+        raise ModelError(f"there is no registered model {NAME!r}: nothing has an alias; kmnist register RUN_ID")
+    with lease(client, NAME, alias) as registered:
+        holder, history = _holder(registered, alias), _history(registered, alias)
+        skipped: list[str] = []
+        while history:
+            number = history[-1]
+            if number != holder and number not in skipped:
+                if look_up_version(client, NAME, number):
+                    break
+                skipped.append(number)
+            history.pop()
+        else:
+            deleted = f"; version {', '.join(skipped)}, which had it, is deleted" if skipped else ""
+            if holder is None:
+                raise ModelError(f"no version has the alias {alias!r}{deleted}; kmnist models lists those there are")
+            raise ModelError(
+                f"version {holder} is the first that had the alias {alias!r}{deleted}: nothing is before it"
+            )
+        with asked():  # in this order: if only the first is done, the next rollback goes to the same place
+            _remember(client, alias, history)
+            client.set_registered_model_alias(NAME, alias, history[-1])
+    return Rollback(holder, history[-1], skipped)
 
 
-def _holder(client: MlflowClient, alias: str) -> ModelVersion | None:
+def check_alias(alias: str) -> None:
+    """See that a text can be an alias.
+
+    Raises:
+        SettingError: MLflow would refuse it, or take it for a version.
+    """
     try:
-        return client.get_model_version_by_alias(NAME, alias)
-    except MlflowException:
-        return None
-
-
-def _version(client: MlflowClient, number: str) -> ModelVersion:
-    try:
-        return client.get_model_version(NAME, number)
+        _validate_model_alias_name(alias)
+        _validate_model_alias_name_reserved(alias)
+        if len(alias) > MOST_CHARACTERS:
+            raise MlflowException(f"it has {len(alias)} characters, at most {MOST_CHARACTERS} may it have")
     except MlflowException as error:
-        there = ", ".join(str(found.version) for found in client.search_model_versions(f"name = '{NAME}'"))
-        raise ModelError(
-            f"there is no version {number!r}; there are: {there or 'none; kmnist register RUN_ID'}"
-        ) from error
+        raise SettingError(f"alias={alias[:80]!r}: {error.message}; a good one: champion") from None
+
+
+def _compare(client: MlflowClient, candidate: Candidate, held: str, data: Dataset) -> list[Verdict]:
+    try:
+        return compare(candidate, open_candidate(client, find_version(client, NAME, None, held)), data)
+    except ModelError as error:
+        return fail_comparisons(f"it cannot be compared with the version that has the alias: {error}")
+
+
+def _holder(registered: RegisteredModel, alias: str) -> str | None:
+    number = registered.aliases.get(alias)
+    return None if number is None else str(number)
+
+
+def _shown(holder: str | None) -> str:
+    return "no version" if holder is None else f"version {holder}"
+
+
+def _history(registered: RegisteredModel, alias: str) -> list[str]:
+    """The numbers of the versions that had the alias, the last one last; none if somebody else wrote the tag."""
+    text = registered.tags.get(f"history.{alias}", "")
+    return text.split(" ") if re.fullmatch("[0-9]{1,9}( [0-9]{1,9})*", text) else []
+
+
+def _remember(client: MlflowClient, alias: str, history: list[str]) -> None:
+    client.set_registered_model_tag(NAME, f"history.{alias}", " ".join(history[-MOST_REMEMBERED:]))

@@ -1,7 +1,5 @@
-"""The gate before an alias: what a version must show. To add a check: a function and a line in CHECKS."""
+"""The gate before an alias: what a version must show. To add a check: a function, a line in CHECKS or COMPARISONS."""
 
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,8 +12,9 @@ from mlflow.entities.model_registry import ModelVersion
 from kmnist.data import OFFICIAL_DIGESTS, Dataset, Images, split_indices
 from kmnist.errors import ModelError
 from kmnist.inference import Classifier
-from kmnist.registry.load import load_model
-from kmnist.registry.versions import NAME
+from kmnist.registry.comparison import SIGNIFICANCE, compare_hits, compare_speed
+from kmnist.registry.load import load_version
+from kmnist.registry.server import look_up
 
 SLOWER = 1.5  # how many times the champion's time a picture may take
 LEAST_IMAGES = 200  # on which two models are compared
@@ -29,95 +28,110 @@ class Verdict:
     passed: bool
     found: str
 
+    def __str__(self) -> str:
+        return f"{'passed' if self.passed else 'FAILED'}: {self.found}"
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version with its run and its network."""
+    """A version with its run, its network, and the digest of the files that both are judged by."""
 
     version: ModelVersion
     run: Run
     classifier: Classifier
-
-
-def examine(candidate: Candidate, champion: Candidate | None, data: Dataset) -> list[Verdict]:
-    """Every check of a version that is to take the champion's place.
-
-    Args:
-        candidate: the version.
-        champion: the version that the alias points to; ``None`` if none does, or the same.
-        data: Kuzushiji-MNIST.
-    """
-    return [Verdict(check.__name__.removeprefix("_"), *check(candidate, champion, data)) for check in CHECKS]
+    digest: str
 
 
 def open_candidate(client: MlflowClient, version: ModelVersion) -> Candidate:
-    """Load a version, without pickle.
+    """Load a version.
 
     Raises:
         ModelError: it cannot be loaded, or its run is gone.
+        TrackingError: the server does not answer.
     """
-    if not version.run_id:
-        raise ModelError(f"version {version.version} was not registered from a run; it cannot be checked")
-    classifier = load_model(f"models:/{NAME}/{version.version}", tracking_uri=client.tracking_uri)
-    return Candidate(version, client.get_run(version.run_id), classifier)
+    name = f"version {version.version}"
+    run = look_up(lambda: client.get_run(version.run_id or "")) if version.run_id else None
+    if run is None:
+        raise ModelError(f"{name} cannot be checked: the run that it was registered from is not there")
+    try:
+        network, _, digest = load_version(client, version)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from error
+    return Candidate(version, run, Classifier(network, name), digest)
 
 
-def _trained_on_kmnist(candidate: Candidate, champion: Candidate | None, data: Dataset) -> tuple[bool, str]:
+def examine(candidate: Candidate, data: Dataset) -> list[Verdict]:
+    """Every check of a version by itself, on Kuzushiji-MNIST."""
+    return [Verdict(_name(check), *check(candidate, data)) for check in CHECKS]
+
+
+def compare(candidate: Candidate, champion: Candidate, data: Dataset) -> list[Verdict]:
+    """Every check of a version against the one whose place it is to take."""
+    return [Verdict(_name(check), *check(candidate, champion, data)) for check in COMPARISONS]
+
+
+def fail_comparisons(reason: str) -> list[Verdict]:
+    """The verdicts where there is a champion, but none to compare with."""
+    return [Verdict(_name(check), False, reason) for check in COMPARISONS]
+
+
+def _trained_on_kmnist(candidate: Candidate, data: Dataset) -> tuple[bool, str]:
     dataset, digest = candidate.run.data.tags.get("dataset"), candidate.version.tags.get("data.test", "")
     good = dataset == "kmnist" and OFFICIAL_DIGESTS["test"].startswith(digest) and len(digest) >= 16
     return good, f"trained on {dataset}, test images {digest[:12]}"
 
 
-def _test_accuracy_repeats(candidate: Candidate, champion: Candidate | None, data: Dataset) -> tuple[bool, str]:
-    logged = candidate.run.data.metrics["test/accuracy"]
-    measured = _accuracy(candidate.classifier, data.test)
+def _test_accuracy_repeats(candidate: Candidate, data: Dataset) -> tuple[bool, str]:
+    logged = candidate.run.data.metrics.get("test/accuracy")
+    measured = int(_hits(candidate.classifier, data.test).sum()) / len(data.test)
     return measured == logged, f"{measured!r} measured, {logged!r} logged by the run"
 
 
-def _as_good_on_validation(candidate: Candidate, champion: Candidate | None, data: Dataset) -> tuple[bool, str]:
+def _as_good_on_validation(candidate: Candidate, champion: Candidate, data: Dataset) -> tuple[bool, str]:
     """On the images that neither was trained on: with the same seed and fraction, the validation split of both."""
-    if champion is None:
-        return True, "there is no champion yet"
     unseen = np.intersect1d(_validation_indices(candidate.run, data), _validation_indices(champion.run, data))
     if len(unseen) < LEAST_IMAGES:
         return False, f"only {len(unseen)} images are in the validation splits of both; train with the same seed"
     images = data.train[unseen]
-    mine, theirs = _accuracy(candidate.classifier, images), _accuracy(champion.classifier, images)
-    found = f"{mine:.4f}, champion (version {champion.version.version}) {theirs:.4f}, on {len(unseen):,} images"
-    return mine >= theirs, found
+    mine, theirs = _hits(candidate.classifier, images), _hits(champion.classifier, images)
+    lost = compare_hits(mine, theirs)
+    return not lost.is_significant, (
+        f"{mine.mean():.4f}, champion (version {champion.version.version}) {theirs.mean():.4f}, "
+        f"on {len(unseen):,} images; {lost.better} right here only, {lost.worse} there only: "
+        f"p = {lost.p:.2g} (McNemar, one-sided; worse if below {SIGNIFICANCE})"
+    )
 
 
-def _fast_enough(candidate: Candidate, champion: Candidate | None, data: Dataset) -> tuple[bool, str]:
-    if champion is None:
-        return True, f"{_milliseconds(candidate.classifier):.2f} ms a picture; there is no champion yet"
-    mine, theirs = _milliseconds(candidate.classifier), _milliseconds(champion.classifier)
-    return mine <= SLOWER * theirs, f"{mine:.2f} ms a picture, champion {theirs:.2f} ms; at most {SLOWER} times that"
+def _fast_enough(candidate: Candidate, champion: Candidate, data: Dataset) -> tuple[bool, str]:
+    image = data.test.pixels[0]
+    lost, ratio = compare_speed(
+        lambda: candidate.classifier.predict(image), lambda: champion.classifier.predict(image), SLOWER
+    )
+    found = f"{ratio:.2f} times the champion's time for a picture; more than {SLOWER} times in {lost.worse} of"
+    return not lost.is_significant, f"{found} {lost.worse + lost.better} pairs of runs"
 
 
-CHECKS: list[Callable[[Candidate, Candidate | None, Dataset], tuple[bool, str]]] = [
+CHECKS: list[Callable[[Candidate, Dataset], tuple[bool, str]]] = [
     _trained_on_kmnist,
     _test_accuracy_repeats,
+]
+COMPARISONS: list[Callable[[Candidate, Candidate, Dataset], tuple[bool, str]]] = [
     _as_good_on_validation,
     _fast_enough,
 ]
 
 
-def _accuracy(classifier: Classifier, images: Images) -> float:
-    hits = int((classifier.predict(images.pixels).classes == images.labels).sum())
-    return hits / len(images)
+def _name(check: Callable[..., object]) -> str:
+    return check.__name__.removeprefix("_")
+
+
+def _hits(classifier: Classifier, images: Images) -> npt.NDArray[np.bool_]:
+    return np.asarray(classifier.predict(images.pixels).classes == images.labels)
 
 
 def _validation_indices(run: Run, data: Dataset) -> npt.NDArray[np.int64]:
     params = run.data.params
-    return split_indices(data.train, float(params["valid_fraction"]), int(params["seed"]))[1]
-
-
-def _milliseconds(classifier: Classifier) -> float:
-    """Median time of one picture."""
-    image = np.zeros((28, 28), np.uint8)
-    times = []
-    for _ in range(60):
-        began = time.perf_counter()
-        classifier.predict(image)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[10:]) * 1000
+    try:
+        return split_indices(data.train, float(params["valid_fraction"]), int(params["seed"]))[1]
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"run {run.info.run_id} does not tell what it was validated on ({error!r})") from error

@@ -1,28 +1,31 @@
 """Any name of a model -> a classifier: ``models:/kmnist@champion``, ``runs:/ID/model``, a path, ..."""
 
-import os
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import mlflow.artifacts
-import mlflow.pytorch
-import torch
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-from mlflow.models import Model
+from mlflow.entities.model_registry import ModelVersion
 
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
-from kmnist.errors import CheckpointError, ModelError, root_reason
+from kmnist.errors import CheckpointError, ModelError
 from kmnist.inference import Classifier
-from kmnist.models import build
+from kmnist.network import SavedNetwork, build_from, load_network
+from kmnist.registry.files import digest_files, download, download_version
+from kmnist.registry.server import asked, look_up, look_up_version
+from kmnist.registry.signature import check_certified, check_digest, check_signature
 
+LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
+OF_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<name>.+)")
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
 def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
     """Load a model, for pictures in the form of the training images.
 
-    Nothing is unpickled, and no code of the model's own is run, whatever its files say.
+    Only weights and settings are read, which are plain data; the network is built from them. No graph, pickle or code
+    of the model's own runs, whatever its files say. What is loaded by an alias must have been through the gate, with
+    the files that it has now; with ``KMNIST_VERIFY_KEY``, every registered version must be signed.
 
     Example:
         >>> model = load_model("models:/kmnist@champion")  # doctest: +SKIP
@@ -35,72 +38,108 @@ def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
         tracking_uri: MLflow server or database; ``None`` is MLflow's own choice.
 
     Raises:
-        ModelError: there is no such model (the message lists those there are), or it cannot be loaded without pickle.
+        ModelError: there is no such model (the message lists those there are), it was not saved by this package, it is
+            damaged, or its files are not those that went through the gate.
+        TrackingError: the server does not answer.
     """
-    path = Path(uri)
-    if uri.startswith(("models:/", "runs:/")):
-        return Classifier(_from_mlflow(uri, MlflowClient(tracking_uri)), uri)
-    if path.name == FILE_NAME or (path / FILE_NAME).is_file():
-        return Classifier(_from_checkpoint(path.parent if path.name == FILE_NAME else path), uri)
-    if (path / "MLmodel").is_file():
-        return Classifier(_unpickled(str(path), None), uri)
+    saved = fetch_network(uri, tracking_uri=tracking_uri)
+    return Classifier(saved.network, saved.spec, uri)
+
+
+def fetch_network(uri: str, *, tracking_uri: str | None = None) -> SavedNetwork:
+    """The network behind a name, and what it is. Arguments and errors are ``load_model``'s."""
+    client, version = MlflowClient(tracking_uri), None
+    if match := REGISTERED.fullmatch(uri):
+        version = find_version(client, match["name"], match["alias"], match["version"])
+    try:
+        if match and version:
+            saved, digest = load_version(client, version)
+            (check_certified if match["alias"] else check_signature)(version, digest)
+            return saved
+        if place := _logged_model(client, uri):
+            with TemporaryDirectory() as folder:
+                return load_network(download(place, client.tracking_uri, Path(folder)))
+        return _from_path(Path(uri))
+    except (ModelError, CheckpointError) as error:
+        text = str(error)
+        raise ModelError(text if uri in text else f"model {uri}: {text}") from error
+
+
+def load_version(client: MlflowClient, version: ModelVersion) -> tuple[SavedNetwork, str]:
+    """The network of a version, and the digest of its files, all of one copy of them.
+
+    Raises:
+        ModelError: they are damaged, or not those that went through the gate.
+        TrackingError: the server does not answer.
+    """
+    with TemporaryDirectory() as folder:
+        files = download_version(client, version, Path(folder))
+        digest = digest_files(files)
+        check_digest(version, digest)
+        return load_network(files), digest
+
+
+def find_version(client: MlflowClient, name: str, alias: str | None, number: str | None) -> ModelVersion:
+    """A version by an alias or its number.
+
+    Raises:
+        ModelError: there is none; the message lists those there are.
+        TrackingError: the server does not answer.
+    """
+    registered = look_up(lambda: client.get_registered_model(name))
+    if registered is None:
+        with asked():
+            names = ", ".join(found.name for found in client.search_registered_models())
+        raise ModelError(f"there is no registered model {name!r}; there are: {names or 'none; kmnist register RUN_ID'}")
+    if alias and alias not in registered.aliases:
+        there = ", ".join(f"{name}@{alias} (version {number})" for alias, number in registered.aliases.items())
+        raise ModelError(f"model {name!r} has no alias {alias!r}; there are: {there or 'none; kmnist promote'}")
+    number = str(registered.aliases[alias]) if alias else str(number)
+    version = look_up_version(client, name, number)
+    if version is None:
+        with asked():
+            numbers = ", ".join(str(found.version) for found in client.search_model_versions(f"name = '{name}'"))
+        there = numbers or "none; kmnist register RUN_ID"
+        raise ModelError(f"model {name!r} has no version {number[:80]}; there are: {there}")
+    return version
+
+
+def _logged_model(client: MlflowClient, uri: str) -> str | None:
+    """Where the files of a logged model lie; ``None`` if ``uri`` names none.
+
+    MLflow's own way from a run to its models takes an outage for a model that is not there.
+    """
+    if match := LOGGED.fullmatch(uri):
+        model_id = match["id"]
+        model = look_up(lambda: client.get_logged_model(model_id))
+        if model is None:
+            raise ModelError("there is no such logged model on this server")
+        return str(model.artifact_location)
+    if match := OF_RUN.fullmatch(uri):
+        run_id, name = match.groups()
+        run = look_up(lambda: client.get_run(run_id))
+        if run is None:
+            raise ModelError(f"there is no run {run_id!r} on this server")
+        with asked():
+            found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+        places = {model.name: str(model.artifact_location) for model in found if model.status == "READY"}
+        if name not in places:
+            raise ModelError(f"the run has no model {name!r}; it has: {', '.join(places) or 'none'}")
+        return places[name]
+    return None
+
+
+def _from_path(path: Path) -> SavedNetwork:
+    try:
+        if path.name == FILE_NAME or (path / FILE_NAME).is_file():
+            checkpoint = load_checkpoint(path.parent if path.name == FILE_NAME else path)
+            config, spec = checkpoint.config, checkpoint.spec
+            return SavedNetwork(build_from(config, spec, checkpoint.best), config, spec)
+        if (path / "MLmodel").is_file():
+            return load_network(path)
+    except (OSError, ValueError) as error:  # no path of this system
+        raise ModelError(str(error)) from error
     raise ModelError(
-        f"model {uri}: must be models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/model, the folder of a saved "
+        "must be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-ID, runs:/RUN_ID/model, the folder of a saved "
         "MLflow model (with a file MLmodel) or of a checkpoint"
     )
-
-
-def _from_mlflow(uri: str, client: MlflowClient) -> torch.nn.Module:
-    if match := REGISTERED.fullmatch(uri):
-        _see_that_it_exists(client, match["name"], match["alias"], match["version"])
-    return _unpickled(uri, client.tracking_uri)
-
-
-def _unpickled(uri: str, tracking_uri: str | None) -> torch.nn.Module:
-    before = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION")
-    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
-    try:
-        if tracking_uri:
-            mlflow.set_tracking_uri(tracking_uri)
-        folder = mlflow.artifacts.download_artifacts(uri)
-        if Model.load(folder).flavors.get(mlflow.pytorch.FLAVOR_NAME, {}).get("code"):
-            raise ModelError(f"model {uri} is not loaded: it brings code of its own, which would run here")
-        model: torch.nn.Module = mlflow.pytorch.load_model(folder)
-    except ModelError:
-        raise
-    except Exception as error:  # of MLflow, torch, requests, SQLAlchemy, by what is wrong
-        raise ModelError(f"model {uri} cannot be loaded: {root_reason(error)}") from error
-    finally:
-        if before is None:
-            del os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"]
-        else:
-            os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = before
-    return model
-
-
-def _from_checkpoint(folder: Path) -> torch.nn.Module:
-    try:
-        checkpoint = load_checkpoint(folder)
-    except CheckpointError as error:
-        raise ModelError(str(error)) from error
-    model = build(checkpoint.config, 0.0, 1.0)  # what it normalises by is among the weights
-    model.load_state_dict(checkpoint.best)
-    return model.eval()
-
-
-def _see_that_it_exists(client: MlflowClient, name: str, alias: str | None, version: str | None) -> None:
-    """MLflow would say that something was not found, but not what there is."""
-    try:
-        registered = client.get_registered_model(name)
-        if alias and alias not in registered.aliases:
-            there = ", ".join(f"{name}@{alias} (version {number})" for alias, number in registered.aliases.items())
-            raise ModelError(f"model {name!r} has no alias {alias!r}; there are: {there or 'none; kmnist promote'}")
-        if version:
-            client.get_model_version(name, version)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise ModelError(f"the registry cannot be read: {root_reason(error)}") from error
-        names = ", ".join(found.name for found in client.search_registered_models()) or "none; kmnist register RUN_ID"
-        numbers = ", ".join(str(found.version) for found in client.search_model_versions(f"name = '{name}'"))
-        what = f"model {name!r} has no version {version}; there are: {numbers}" if numbers else None
-        raise ModelError(what or f"there is no registered model {name!r}; there are: {names}") from error

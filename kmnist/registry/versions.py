@@ -1,5 +1,10 @@
-"""Versions of the registered model: made from a run, listed."""
+"""Versions of the registered model: made from a run, once; listed."""
 
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -7,9 +12,17 @@ from mlflow.entities import LoggedModel, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from kmnist.errors import ModelError
+from kmnist.errors import ModelError, TrackingError
+from kmnist.registry.server import asked, look_up
 
 NAME = "kmnist"
+DESCRIPTION = (
+    "Kuzushiji-MNIST. Served, and as mlflow.pyfunc: pictures (base64 text, or pixels 0..255 of shape (N, 28, 28)) to "
+    "kana with probabilities. As mlflow.pytorch: pixels to log-probabilities (N, 10)."
+)
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+ENVIRONMENT = threading.Lock()
+REGISTRATION = "registration"  # tag of a version: which attempt made it
 
 
 @dataclass(frozen=True)
@@ -31,40 +44,57 @@ def register(client: MlflowClient, run_id: str) -> ModelVersion:
     """Make a version of the registered model from a run's logged model; the same run again gives the version it has.
 
     Raises:
-        ModelError: there is no such run, or it has no model, or it was trained on the sample set.
+        ModelError: there is no such run, or it has no model, or it was not trained on Kuzushiji-MNIST.
+        TrackingError: the server does not answer.
     """
     run = _run(client, run_id)
     if run.data.tags.get("dataset") != "kmnist":
         raise ModelError(f"run {run_id} was trained on {run.data.tags.get('dataset')}, not on Kuzushiji-MNIST")
     model = _logged_model(client, run)
+    tags, described = _describe(run)
+    if look_up(lambda: client.get_registered_model(NAME)) is None:
+        with asked():
+            try:
+                client.create_registered_model(NAME, description=DESCRIPTION)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":  # just made: by another, or by a call without answer
+                    raise
+    there = _versions_of(client, run_id)
+    return there[0] if there else _make_version(client, run_id, model, tags, described)
+
+
+def _make_version(
+    client: MlflowClient, run_id: str, model: LoggedModel, tags: dict[str, str], description: str
+) -> ModelVersion:
+    """One version, whatever becomes of the answer, and whoever else makes one of the same run at this moment.
+
+    MLflow would make a second one: when the same call is repeated, as when two call at once. So each attempt has a tag
+    of its own, and of several versions of a run the oldest stays: whoever made a later one sees the earlier, and
+    deletes its own.
+    """
+    attempt = uuid.uuid4().hex
+    failure: TrackingError | None = None
     try:
-        client.create_registered_model(
-            NAME, description="Kuzushiji-MNIST: raw pixels (N, 28, 28) to log-probabilities."
-        )
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    for version in client.search_model_versions(f"name = '{NAME}'"):
-        if version.run_id == run_id:
-            return version
-    metrics, params = run.data.metrics, run.data.params
-    inputs = run.inputs.dataset_inputs if run.inputs else []
-    digests = {data.tags[0].value: data.dataset.digest for data in inputs if data.tags}
-    tags = {
-        "run": run_id,
-        "arch": params["arch"],
-        "data.train": digests.get("train", ""),
-        "data.test": digests.get("test", ""),
-        "test_accuracy": repr(metrics["test/accuracy"]),
-        **({"study": run.data.tags["study"]} if "study" in run.data.tags else {}),
-    }
-    described = (
-        f"{run.info.run_name}: test accuracy {metrics['test/accuracy']:.2%}, test loss {metrics['test/loss']:.4f}, "
-        f"epoch {metrics['best_epoch']:.0f} of {params['epochs']}. Run {run_id}."
-    )
-    return client.create_model_version(
-        NAME, model.artifact_location, run_id, tags, description=described, model_id=model.model_id
-    )
+        with asked(), _sent_once():
+            client.create_model_version(
+                NAME,
+                model.artifact_location,
+                run_id,
+                {**tags, REGISTRATION: attempt},
+                description=description,
+                model_id=model.model_id,
+                await_creation_for=0,  # it is there at once; to wait for it, MLflow would write a line to the screen
+            )
+    except TrackingError as error:  # it may have been made all the same
+        failure = error
+    there = _versions_of(client, run_id)
+    if not there:
+        raise failure or ModelError(f"the version of run {run_id} was deleted as soon as it was made")
+    for version in there[1:]:
+        if version.tags.get(REGISTRATION) == attempt:
+            with asked():
+                client.delete_model_version(NAME, version.version)
+    return there[0]
 
 
 def find_best(client: MlflowClient, name: str) -> str:
@@ -72,10 +102,12 @@ def find_best(client: MlflowClient, name: str) -> str:
 
     Raises:
         ModelError: there is none.
+        TrackingError: the server does not answer.
     """
-    experiments = client.search_experiments()
-    ids = [experiment.experiment_id for experiment in experiments]
-    studies = client.search_runs(ids, f"tags.kind = 'study' AND tags.study = '{name}'") if _plain(name) else []
+    with asked():
+        experiments = client.search_experiments()
+        ids = [experiment.experiment_id for experiment in experiments]
+        studies = client.search_runs(ids, f"tags.kind = 'study' AND tags.study = '{name}'") if _plain(name) else []
     if len(studies) > 1:
         raise ModelError(f"there are {len(studies)} studies named {name!r}; name the run (its tag study.offered_run)")
     if studies:
@@ -85,7 +117,8 @@ def find_best(client: MlflowClient, name: str) -> str:
     for experiment in experiments:
         if experiment.name == name:
             best_first = [{"field_name": "metrics.valid/accuracy", "ascending": False}]
-            models = client.search_logged_models([experiment.experiment_id], order_by=best_first, max_results=50)
+            with asked():
+                models = client.search_logged_models([experiment.experiment_id], order_by=best_first, max_results=50)
             for model in models:
                 if model.source_run_id and _run(client, model.source_run_id).data.tags.get("dataset") == "kmnist":
                     return str(model.source_run_id)
@@ -95,29 +128,86 @@ def find_best(client: MlflowClient, name: str) -> str:
 
 
 def list_versions(client: MlflowClient) -> list[Version]:
-    """Every version, the newest first; none if nothing was registered."""
-    try:
-        registered = client.get_registered_model(NAME)
-    except MlflowException:
+    """Every version, the newest first; none if nothing was registered.
+
+    Raises:
+        TrackingError: the server does not answer.
+    """
+    registered = look_up(lambda: client.get_registered_model(NAME))
+    if registered is None:
         return []
     aliases: dict[str, list[str]] = {}
     for alias, number in registered.aliases.items():
         aliases.setdefault(str(number), []).append(alias)
-    found = client.search_model_versions(f"name = '{NAME}'")
-    versions = [Version(int(found.version), aliases.get(str(found.version), []), dict(found.tags)) for found in found]
+    versions = [
+        Version(int(found.version), aliases.get(str(found.version), []), dict(found.tags))
+        for found in _search(client, f"name = '{NAME}'")
+    ]
     return sorted(versions, key=lambda version: -version.number)
 
 
-def _run(client: MlflowClient, run_id: str) -> Run:
+def _versions_of(client: MlflowClient, run_id: str) -> list[ModelVersion]:
+    """The versions that were made from a run, the oldest first."""
+    there = _search(client, f"name = '{NAME}' AND run_id = '{run_id}'")
+    return sorted(there, key=lambda version: int(version.version))
+
+
+def _search(client: MlflowClient, query: str) -> list[ModelVersion]:
+    with asked():
+        return list(client.search_model_versions(query))
+
+
+@contextmanager
+def _sent_once() -> Iterator[None]:
+    """MLflow sends nothing again by itself; it reads how often it may from the environment, at every call."""
+    with ENVIRONMENT:
+        before = os.environ.get(RETRIES)
+        os.environ[RETRIES] = "0"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[RETRIES]
+            else:
+                os.environ[RETRIES] = before
+
+
+def _describe(run: Run) -> tuple[dict[str, str], str]:
+    """A version's tags and its description."""
+    metrics, params = run.data.metrics, run.data.params
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    digests = {data.tags[0].value: data.dataset.digest for data in inputs if data.tags}
     try:
-        return client.get_run(run_id)
-    except MlflowException as error:
-        raise ModelError(f"there is no run {run_id!r} on this server ({error.message.splitlines()[0]})") from error
+        tags = {
+            "run": run.info.run_id,
+            "arch": params["arch"],
+            "data.train": digests.get("train", ""),
+            "data.test": digests.get("test", ""),
+            "test_accuracy": repr(metrics["test/accuracy"]),
+            **({"study": run.data.tags["study"]} if "study" in run.data.tags else {}),
+        }
+        described = (
+            f"{run.info.run_name}: test accuracy {metrics['test/accuracy']:.2%}, test loss {metrics['test/loss']:.4f}, "
+            f"epoch {metrics['best_epoch']:.0f} of {params['epochs']}. Run {run.info.run_id}."
+        )
+    except KeyError as error:
+        raise ModelError(
+            f"run {run.info.run_id} ({run.info.status}) has no {error}: something of it has not arrived; kmnist sync"
+        ) from error
+    return tags, described
+
+
+def _run(client: MlflowClient, run_id: str) -> Run:
+    run = look_up(lambda: client.get_run(run_id))
+    if run is None:
+        raise ModelError(f"there is no run {run_id!r} on this server")
+    return run
 
 
 def _logged_model(client: MlflowClient, run: Run) -> LoggedModel:
-    ids = [run.info.experiment_id]
-    for model in client.search_logged_models(ids, f"source_run_id = '{run.info.run_id}'"):
+    with asked():
+        models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+    for model in models:
         if model.status.name == "READY":
             return model
     raise ModelError(

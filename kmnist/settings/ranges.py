@@ -6,11 +6,7 @@ from typing import Any, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from kmnist.errors import SettingError
-<<<<<<< HEAD:kmnist/settings/ranges.py
-from kmnist.settings.base import Settings, to_text
-=======
-from kmnist.settings import Settings, shorten, to_text
->>>>>>> input:kmnist/ranges.py
+from kmnist.settings.base import Settings, shorten, to_text
 
 
 class Range(Settings):

@@ -23,6 +23,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES, MLFLOW_RUN_NOTE
 from PIL import Image
 from torch import nn
 
+from kmnist.config import TrainConfig
 from kmnist.data import DataSpec, Images
 from kmnist.errors import Stopped, TrackingError
 from kmnist.tracking.heartbeat import Heartbeat
@@ -142,11 +143,19 @@ class MlflowRun:
             self.log_file(content.getvalue(), name + suffix)
         self.log_tags({MLFLOW_LOGGED_IMAGES: "true"})
 
-    def log_model(self, model: nn.Module, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
+    def log_model(
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        spec: DataSpec,
+        step: int,
+        metrics: Mapping[str, float],
+        timestamp_ms: int,
+    ) -> None:
         """The network as a logged model, linked to ``metrics`` at ``step``; moved to the CPU, set to evaluation."""
         with self._told():
             payload = self._journal.new_payload("model")
-            save_model(model, payload)
+            save_model(model, config, spec, payload)
             place = self._journal.keep_payload(payload)
         record = {"op": "model", "payload": place, "step": step, "metrics": dict(metrics), "timestamp_ms": timestamp_ms}
         self._write(record)

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from kmnist.data import open_idx
+from kmnist.data.idx import open_idx
 from kmnist.errors import DataError, PictureError
 from kmnist.inference.pictures import MOST_PIXELS
 

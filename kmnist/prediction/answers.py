@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 
 from kmnist.inference.classifier import BATCH, FIELDS, Classifier
-from kmnist.inference.sources import Found
+from kmnist.prediction.sources import Found
 
 Row = dict[str, str | int | float | None]
 COLUMNS = ("picture", *FIELDS, "error")
@@ -17,7 +17,9 @@ def answers(classifier: Classifier, found: Iterable[Found]) -> Iterator[Row]:
     pictures = iter(found)
     while batch := list(islice(pictures, BATCH)):
         images = [picture.image for picture in batch if picture.image is not None]
-        predictions = classifier.predict(np.stack(images) if images else np.zeros((0, 28, 28), np.uint8))
+        predictions = classifier.predict(
+            np.stack(images) if images else np.zeros((0, *classifier.spec.shape), np.uint8)
+        )
         predicted = iter(predictions.rows())
         for picture in batch:
             row: Row = dict.fromkeys(COLUMNS)

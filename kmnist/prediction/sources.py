@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kmnist.errors import KmnistError, PictureError
-from kmnist.inference.arrays import read_arrays
 from kmnist.inference.pictures import MOST_BYTES, read_picture, to_kmnist
+from kmnist.prediction.arrays import read_arrays
 
 Gray = npt.NDArray[np.uint8]
 PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
@@ -24,7 +24,7 @@ class Found:
 
     Attributes:
         name: of the file, and the place in it if it holds many.
-        image: (28, 28), in the form of the training images; ``None`` if it cannot be read.
+        image: (H, W), in the form of the training images; ``None`` if it cannot be read.
         error: why.
     """
 
@@ -33,23 +33,24 @@ class Found:
     error: str = ""
 
 
-def find_pictures(sources: list[str], stdin: BinaryIO, raw: bool) -> Iterator[Found]:
+def find_pictures(sources: list[str], stdin: BinaryIO, shape: tuple[int, int], raw: bool) -> Iterator[Found]:
     """Every picture of every source, in the order given; of a folder, by name.
 
     Args:
         sources: files (PNG, JPEG, WebP, IDX, .npy, .npz), folders of them, or ``-`` for ``stdin``.
         stdin: where ``-`` is read from.
-        raw: take pictures as they are: 28 x 28, light on dark.
+        shape: (H, W) of the training images.
+        raw: take pictures as they are: of that shape, light on dark.
     """
     for source in sources:
         if source == "-":
-            yield _picture("-", stdin.read(MOST_BYTES + 1), raw)
+            yield _picture("-", stdin.read(MOST_BYTES + 1), shape, raw)
         elif os.path.isdir(source):  # noqa: PTH112 - a Path would raise for a name that is too long
             for path in _walk(source):
                 if path.suffix.lower() in PICTURES | {".npy", ".npz"}:
-                    yield from _file(path, raw)
+                    yield from _file(path, shape, raw)
         else:
-            yield from _file(Path(source), raw)
+            yield from _file(Path(source), shape, raw)
 
 
 def count_pictures(sources: list[str]) -> int | None:
@@ -78,30 +79,33 @@ def _walk(folder: str) -> Iterator[Path]:
                 yield path
 
 
-def _file(path: Path, raw: bool) -> Iterator[Found]:
+def _file(path: Path, shape: tuple[int, int], raw: bool) -> Iterator[Found]:
     name = str(path).encode("utf-8", "backslashreplace").decode()  # a name need not be text
     try:
         if path.suffix.lower() in ARRAYS:
             for place, image in enumerate(read_arrays(path)):
-                yield _found(f"{name}[{place}]", image, raw)
+                yield _found(f"{name}[{place}]", image, shape, raw)
         else:
             with path.open("rb") as file:
-                yield _picture(name, file.read(MOST_BYTES + 1), raw)
+                yield _picture(name, file.read(MOST_BYTES + 1), shape, raw)
     except (OSError, ValueError, KmnistError) as error:  # ValueError: a name with a null byte
         yield Found(name, None, str(getattr(error, "strerror", None) or error))
 
 
-def _picture(name: str, content: bytes, raw: bool) -> Found:
+def _picture(name: str, content: bytes, shape: tuple[int, int], raw: bool) -> Found:
     try:
-        return _found(name, read_picture(content), raw)
+        return _found(name, read_picture(content), shape, raw)
     except PictureError as error:
         return Found(name, None, str(error))
 
 
-def _found(name: str, picture: Gray, raw: bool) -> Found:
+def _found(name: str, picture: Gray, shape: tuple[int, int], raw: bool) -> Found:
     try:
-        if raw and picture.shape != (28, 28):
-            raise PictureError(f"{picture.shape[1]} x {picture.shape[0]} pixels: raw pictures must be 28 x 28")
-        return Found(name, picture if raw else to_kmnist(picture))
+        if raw and picture.shape != shape:
+            height, width = shape
+            raise PictureError(
+                f"{picture.shape[1]} x {picture.shape[0]} pixels: raw pictures must be {width} x {height}"
+            )
+        return Found(name, picture if raw else to_kmnist(picture, shape))
     except PictureError as error:
         return Found(name, None, str(error))

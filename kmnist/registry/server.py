@@ -1,0 +1,67 @@
+"""What the registry answers: not there, or not to be asked. Taken for each other, a gate would open at an outage."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from kmnist.addresses import redact
+from kmnist.errors import TrackingError, root_cause
+
+T = TypeVar("T")
+
+
+def look_up(call: Callable[[], T]) -> T | None:
+    """What ``call`` gives; ``None`` if, and only if, the server says that there is no such thing.
+
+    Raises:
+        TrackingError: the server does not answer, or something else.
+    """
+    with asked():
+        try:
+            return call()
+        except MlflowException as error:
+            if is_not_found(error):
+                return None
+            raise
+
+
+def look_up_version(client: MlflowClient, name: str, number: str) -> ModelVersion | None:
+    """A version by its number; ``None`` if there is none, or it is no number.
+
+    Raises:
+        TrackingError: the server does not answer, or something else.
+    """
+    return look_up(lambda: client.get_model_version(name, number)) if re.fullmatch("[0-9]{1,9}", number) else None
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """Around everything that is asked of the server or told to it.
+
+    Raises:
+        TrackingError: it does not answer, or refuses.
+    """
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        raise TrackingError(
+            f"the tracking server has not done what it was asked ({one_line(error)}); what was done before that stays, "
+            "and the same command can be given again"
+        ) from error
+
+
+def is_not_found(error: MlflowException) -> bool:
+    """Whether the server says that what was asked for does not exist."""
+    return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
+
+
+def one_line(error: BaseException) -> str:
+    """The innermost reason of an error, in one line without passwords."""
+    cause = root_cause(error)
+    return redact(" ".join(str(cause).split()) or type(cause).__name__)[:400]
