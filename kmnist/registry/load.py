@@ -39,7 +39,7 @@ def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
     """
     path = Path(uri)
     if uri.startswith(("models:/", "runs:/")):
-        return Classifier(_from_mlflow(uri, MlflowClient(tracking_uri)), uri)
+        return Classifier(_from_mlflow(uri, _client(tracking_uri)), uri)
     if path.name == FILE_NAME or (path / FILE_NAME).is_file():
         return Classifier(_from_checkpoint(path.parent if path.name == FILE_NAME else path), uri)
     if (path / "MLmodel").is_file():
@@ -48,6 +48,13 @@ def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
         f"model {uri}: must be models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/model, the folder of a saved "
         "MLflow model (with a file MLmodel) or of a checkpoint"
     )
+
+
+def _client(tracking_uri: str | None) -> MlflowClient:
+    try:
+        return MlflowClient(tracking_uri)
+    except MlflowException as error:
+        raise ModelError(f"the tracking server cannot be used: {root_reason(error)}") from error
 
 
 def _from_mlflow(uri: str, client: MlflowClient) -> torch.nn.Module:
