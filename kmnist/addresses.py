@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 HIDDEN = "***"
-_SCHEME = r"(?<![\w+.-])[A-Za-z][\w+.-]{0,40}://"
+_SCHEME = r"(?<![\w+.-])[A-Za-z][\w+.-]{0,40}:/{1,2}"  # a Path makes one slash of two
 #: ``scheme://user:password@``. The password ends at the last ``@``, whatever stands before it; it may hold blanks, but
 #: what looks like a port is none: ``http://host:5000 answers a@b``.
 _PASSWORD = re.compile(rf"({_SCHEME}[^\s:/\[]*):(?:\S{{0,2000}}@|(?!\d*(?:[/?#\s.,;:)'\"]|$)).{{1,200}}@)")
 #: ``https://token@``: to a database it is the user's name, and stays.
-_TOKEN = re.compile(r"((?<![\w+.-])[\w+.-]{0,40}https?://)[^\s/?#:@]{1,2000}@", re.IGNORECASE)
+_TOKEN = re.compile(r"((?<![\w+.-])[\w+.-]{0,40}https?:/{1,2})[^\s/?#:@]{1,2000}@", re.IGNORECASE)
 #: ``?sslpassword=...&token=...``, also where only the end of an address is quoted.
 _QUERY = re.compile(r"([?&#;][\w.-]{0,40}(?:pass|pwd|secret|token|key|signature|credential|auth)[\w.-]*=)[^&\s]*", re.I)
 #: ``password='...'``, as libpq takes it.

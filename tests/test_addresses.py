@@ -1,6 +1,7 @@
 """What is secret in an address is shown nowhere, and what is not stays readable."""
 
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from kmnist.addresses import parse_database, redact
 from kmnist.errors import SettingError
 from tests.commands import Command
+from tests.servers import MlflowServer
 
 #: As people choose them; short ones would be found in any text.
 PASSWORDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20).map(lambda s: f"~{s}~")
@@ -55,7 +57,8 @@ def test_what_holds_no_password_stays_as_it_is(text: str) -> None:
     assert redact(text) == text
 
 
-def test_a_password_with_blanks_is_hidden() -> None:
+def test_a_password_with_blanks_or_in_a_path_is_hidden() -> None:
+    assert redact("nothing in http:/me:secret@host/x") == "nothing in http:/me:***@host/x"
     assert redact("http://me:se cr et@host/x is away") == "http://me:***@host/x is away"
 
 
@@ -128,6 +131,22 @@ def test_a_tracking_server_that_is_not_there_is_told_without_its_password(
     assert done.returncode == 1
     assert "s3cret" not in done.stdout + done.stderr
     assert "127.0.0.1" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_training_says_where_it_is_without_the_password(tmp_path: Path, kmnist_command: Command) -> None:
+    server = MlflowServer(tmp_path)
+    server.start()
+    try:
+        address = server.url.replace("http://", "http://me:s3cret@")
+        done = kmnist_command(
+            "train", "--dataset", "sample", "--hidden", "8", "--epochs", "1", "--tracking-uri", address
+        )
+    finally:
+        server.kill()
+    assert done.returncode == 0, done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+    assert f"{server.url}/#/experiments/" in done.stdout
 
 
 def test_bad_usage_shows_no_password(kmnist_command: Command) -> None:

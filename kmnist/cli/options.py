@@ -24,8 +24,19 @@ from kmnist.tuning.definition import Budget, Method
 
 MOST_CHARACTERS = 100_000  # of a file of settings
 
-DataDir = Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR")]
-WorkDir = Annotated[Path, Parameter(env_var="KMNIST_WORK_DIR")]
+
+def _can_be_looked_at(kind: Any, folder: Path) -> None:
+    """Whether it is there or not; what cannot even be asked for would be an error in the middle of the work."""
+    try:
+        folder.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        raise ValueError(getattr(error, "strerror", None) or str(error)) from error
+
+
+DataDir = Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR", validator=_can_be_looked_at)]
+WorkDir = Annotated[Path, Parameter(env_var="KMNIST_WORK_DIR", validator=_can_be_looked_at)]
 Storage = Annotated[str, Parameter(env_var="KMNIST_STORAGE")]
 Threads = Annotated[int | None, Parameter(validator=validators.Number(gte=1), show_default=False)]
 TrackingUri = Annotated[str | None, Parameter(env_var="MLFLOW_TRACKING_URI", show_default=False)]

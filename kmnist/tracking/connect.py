@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
@@ -123,11 +124,12 @@ def run_page(experiment_id: str, run_id: str) -> str:
 
 
 def run_url(client: MlflowClient, run: Run) -> str:
-    """The page of a run, or how to get one where the tracking store has no server."""
+    """The page of a run, for which a browser asks for a password itself, or how to get one where there is no server."""
     page = f"/{run_page(run.info.experiment_id, run.info.run_id)}"
     uri: str = client.tracking_uri
     if uri.startswith("http"):
-        return uri.rstrip("/") + page
+        parts = urlsplit(uri)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/") + page
     return f"to look at it: mlflow ui --backend-store-uri {redact(uri)}, then http://127.0.0.1:5000{page}"
 
 
