@@ -1,8 +1,11 @@
 """Every request of register, promote, rollback and models fails in every way: told in a line, and nothing is wrong."""
 
 import multiprocessing
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -20,7 +23,7 @@ from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
 from tests.faulty_server import Fault, FaultyServer, Kind
 from tests.registered import holder
-from tests.servers import MlflowServer
+from tests.servers import MlflowServer, free_port
 
 pytestmark = pytest.mark.slow
 KINDS: list[Kind] = ["drop answer", 503, 401, 500, "cut answer"]
@@ -230,6 +233,22 @@ def test_the_commands_end_in_a_line(
             assert done.stdout == ""
             assert done.stderr.startswith("kmnist: the tracking server ")
             assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_server_that_is_gone_is_told_soon() -> None:
+    """In a process of its own, where nothing has been imported that would hurry MLflow."""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW_")}
+    command = ["predict", "x.png", "--tracking-uri", f"http://127.0.0.1:{free_port()}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "kmnist", *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"kmnist: the tracking server has not done .*Connection refused.*\n", done.stderr)
 
 
 def register_at_once(url: str, runs: list[str], barrier: Barrier, numbers: "multiprocessing.Queue[list[str]]") -> None:

@@ -32,11 +32,19 @@ app.command("kmnist.cli.serve:serve", help="Answer for a model over HTTP.")
 app.command("kmnist.cli.sync:sync", help="Send what the tracking server has not taken yet.")
 app.command("kmnist.cli.reap:reap", help="End runs whose process is gone.")
 app.command("kmnist.cli.mlproject:mlproject", help="Write the file MLproject anew (for developers).")
+#: How MLflow behaves in our process, unless the user says otherwise.
+MLFLOW = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # its bars would be drawn across ours
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # with its own number, a call on a dead server is silent for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
 
 
 def main() -> None:
     """Run the command line. Exit status: 0 done, 1 one of our errors, 2 bad usage, 130 or 143 interrupted."""
-    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    for name, text in MLFLOW.items():
+        os.environ.setdefault(name, text)
     signal.signal(signal.SIGTERM, _terminate)
     sys.excepthook = _tell_without_passwords
     try:

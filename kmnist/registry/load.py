@@ -6,9 +6,10 @@ from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
-from kmnist.errors import CheckpointError, ModelError
+from kmnist.errors import CheckpointError, ModelError, root_reason
 from kmnist.inference import Classifier
 from kmnist.network import SavedNetwork, build_from, load_network
 from kmnist.registry.files import digest_files, download, download_version
@@ -48,7 +49,7 @@ def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
 
 def fetch_network(uri: str, *, tracking_uri: str | None = None) -> SavedNetwork:
     """The network behind a name, and what it is. Arguments and errors are ``load_model``'s."""
-    client, version = MlflowClient(tracking_uri), None
+    client, version = _client(tracking_uri), None
     if match := REGISTERED.fullmatch(uri):
         version = find_version(client, match["name"], match["alias"], match["version"])
     try:
@@ -63,6 +64,13 @@ def fetch_network(uri: str, *, tracking_uri: str | None = None) -> SavedNetwork:
     except (ModelError, CheckpointError) as error:
         text = str(error)
         raise ModelError(text if uri in text else f"model {uri}: {text}") from error
+
+
+def _client(tracking_uri: str | None) -> MlflowClient:
+    try:
+        return MlflowClient(tracking_uri)
+    except MlflowException as error:
+        raise ModelError(f"the tracking server cannot be used: {root_reason(error)}") from error
 
 
 def load_version(client: MlflowClient, version: ModelVersion) -> tuple[SavedNetwork, str]:
