@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kmnist.inference.sources import find_pictures
 from PIL import Image
 
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
@@ -17,7 +18,6 @@ from kmnist.cli.options import given_settings
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset, idx_bytes
 from kmnist.errors import KmnistError
-from kmnist.inference.sources import find_pictures
 from kmnist.tuning.definition import parse
 from kmnist.tuning.overview import overview
 from kmnist.tuning.storage import open_storage

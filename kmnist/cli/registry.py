@@ -8,6 +8,8 @@ from cyclopts import Parameter
 from kmnist.cli.options import DataDir, TrackingUri
 from kmnist.errors import SettingError
 
+Name = Annotated[str, Parameter(name="--name")]
+
 
 def register(
     run_id: Annotated[str | None, Parameter(show_default=False)] = None,
@@ -30,17 +32,21 @@ def register(
         raise SettingError("give either a run's id or --best STUDY_OR_EXPERIMENT")
 
     from kmnist import registry
+    from kmnist.cli.printer import Printer
     from kmnist.tracking import connect
 
-    client = connect(tracking_uri)
+    client, screen = connect(tracking_uri), Printer()
     version = registry.register(client, run_id or registry.find_best(client, best or ""))
-    print(f"version {version.version} of {version.name}: {version.description}")
-    print(f"to let it in: kmnist promote {version.version}")
+    screen.say(f"version {version.version} of {version.name}: {version.description}")
+    other = "" if version.name == "kmnist" else f" --name {version.name}"
+    screen.say(f"to let it in: kmnist promote {version.version}{other}")
 
 
 def promote(
     version: str,
     *,
+    name: Name = "kmnist",
+    dataset: Annotated[str | None, Parameter(show_default=False)] = None,
     alias: str = "champion",
     force: bool = False,
     data_dir: DataDir = Path("data"),
@@ -52,72 +58,78 @@ def promote(
     ----------
     version
         number of the version
+    name
+        of the registered model: that of its data set
+    dataset
+        to measure on; a folder of IDX files by its path [default: the data set of that name]
     alias
         that is to point to it
     force
         whatever the gate says; its verdict stays with the version
     data_dir
-        folder of the four KMNIST files, to measure on
+        folder of the data set's files
     tracking_uri
         MLflow server or database [default: sqlite:///mlflow.db]
     """
     from kmnist import registry
-    from kmnist.datasets import load_dataset
+    from kmnist.cli.printer import Printer
+    from kmnist.data import load_dataset
     from kmnist.tracking import connect
 
-    client = connect(tracking_uri)
-    for verdict in registry.promote(client, version, alias, load_dataset("kmnist", data_dir), force):
-        print(f"{'passed' if verdict.passed else 'FAILED'}  {verdict.check}: {verdict.found}")
-    print(f"models:/kmnist@{alias} is now version {version}")
+    client, screen = connect(tracking_uri), Printer()
+    for verdict in registry.promote(client, version, alias, load_dataset(dataset or name, data_dir), name, force):
+        screen.say(f"{'passed' if verdict.passed else 'FAILED'}  {verdict.check}: {verdict.found}")
+    screen.say(f"models:/{name}@{alias} is now version {version}")
 
 
-def rollback(*, alias: str = "champion", tracking_uri: TrackingUri = None) -> None:
+def rollback(*, name: Name = "kmnist", alias: str = "champion", tracking_uri: TrackingUri = None) -> None:
     """Put an alias back on the version that had it before; again, on the one before that.
 
     Parameters
     ----------
+    name
+        of the registered model
     alias
         to put back
     tracking_uri
         MLflow server or database [default: sqlite:///mlflow.db]
     """
     from kmnist import registry
+    from kmnist.cli.printer import Printer
     from kmnist.tracking import connect
 
-    done = registry.rollback(connect(tracking_uri), alias)
+    screen = Printer()
+    done = registry.rollback(connect(tracking_uri), alias, name)
     for number in done.skipped:
-        print(f"version {number}, which had the alias before, has been deleted")
-    print(f"models:/kmnist@{alias} is now version {done.after}, no longer {done.before or 'on a deleted one'}")
+        screen.say(f"version {number}, which had the alias before, has been deleted")
+    screen.say(f"models:/{name}@{alias} is now version {done.after}, no longer {done.before or 'on a deleted one'}")
 
 
-def models(*, tracking_uri: TrackingUri = None) -> None:
+def models(*, name: Name = "kmnist", tracking_uri: TrackingUri = None) -> None:
     """List the versions of the registered model.
 
     Parameters
     ----------
+    name
+        of the registered model
     tracking_uri
         MLflow server or database [default: sqlite:///mlflow.db]
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from kmnist import registry
+    from kmnist.cli.printer import Printer
     from kmnist.tracking import connect
 
-    versions = registry.list_versions(connect(tracking_uri))
-    console = Console(highlight=False, markup=False, emoji=False)  # tags may hold anything
+    versions, screen = registry.list_versions(connect(tracking_uri), name), Printer()
     if not versions:
-        console.print("nothing is registered; kmnist register RUN_ID, or --best STUDY")
+        screen.say("nothing is registered; kmnist register RUN_ID, or --best STUDY")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("version", "alias", "arch", "test accuracy", "gate", "study", "run"):
-        table.add_column(name, overflow="fold")
+    rows = []
     for version in versions:
         tags = version.tags
+        known = (tags.get(tag, "-") for tag in ("gate", "study", "run"))
         accuracy = _as_percent(tags.get("test_accuracy", "-"))
-        known = (tags.get(name, "-") for name in ("gate", "study", "run"))
-        table.add_row(str(version.number), " ".join(version.aliases) or "-", tags.get("arch", "-"), accuracy, *known)
-    console.print(table)
+        rows.append([str(version.number), " ".join(version.aliases) or "-", tags.get("arch", "-"), accuracy, *known])
+    screen.table(["version", "alias", "arch", "test accuracy", "gate", "study", "run"], rows)
 
 
 def _as_percent(text: str) -> str:

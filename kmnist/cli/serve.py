@@ -40,12 +40,12 @@ def serve(
     from kmnist.registry import fetch_network
     from kmnist.tracking.model import save_model
 
-    network, config = fetch_network(model, tracking_uri=tracking_uri)
+    found = fetch_network(model, tracking_uri=tracking_uri)
     with TemporaryDirectory(prefix="kmnist-serve-") as folder:
         # Not the model's own files, whose code and graph MLflow would run, but its network saved anew: what runs is the
         # code that is installed here, and nobody can change it between the check and the start.
         saved = str(Path(folder) / "model")
-        save_model(network, config, Path(saved))
+        save_model(found.network, found.config, found.spec, Path(saved))
         command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", saved, "--env-manager", "local"]
         place = ["--host", host, "--port", str(port), "--workers", str(workers)]
         # MLflow looks for uvicorn in PATH; it is beside the Python that runs this.

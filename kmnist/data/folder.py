@@ -53,8 +53,9 @@ def _images(folder: Path, prefix: str) -> Images:
 
 
 def _name(folder: Path) -> str:
-    """The folder's name as it can stand in a registry and on a command line."""
-    return re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "folder"
+    """The folder's name as it can stand in a registry and on a command line, and never that of another data set."""
+    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    return f"{name}-folder" if name in ("", "kmnist", "kuzushiji49", "sample", "auto") else name
 
 
 def _classes(folder: Path, count: int) -> tuple[ClassLabel, ...]:

@@ -15,7 +15,6 @@ from kmnist.registry.lease import lease
 from kmnist.registry.load import find_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import certify, signing_key
-from kmnist.registry.versions import NAME
 
 MOST_CHARACTERS = 200  # of an alias, which is a part of the names of tags
 MOST_REMEMBERED = 1_000
@@ -36,7 +35,9 @@ class Rollback:
     skipped: list[str]
 
 
-def promote(client: MlflowClient, number: str, alias: str, data: Dataset, force: bool = False) -> list[Verdict]:
+def promote(
+    client: MlflowClient, number: str, alias: str, data: Dataset, name: str, force: bool = False
+) -> list[Verdict]:
     """Point an alias to a version, if the gate lets it pass; the verdict stays with the version as tags.
 
     So does the digest of its files and, where ``KMNIST_SIGNING_KEY`` is set, a signature.
@@ -45,7 +46,8 @@ def promote(client: MlflowClient, number: str, alias: str, data: Dataset, force:
         client: of the registry.
         number: of the version.
         alias: for example ``champion``.
-        data: Kuzushiji-MNIST, to measure on.
+        data: to measure on.
+        name: of the registered model.
         force: point the alias there whatever the checks say; the tags say so.
 
     Raises:
@@ -56,14 +58,14 @@ def promote(client: MlflowClient, number: str, alias: str, data: Dataset, force:
     """
     check_alias(alias)
     key = signing_key()
-    version = find_version(client, NAME, None, number)
+    version = find_version(client, name, None, number)
     number = str(version.version)
     with asked():
-        held = _holder(client.get_registered_model(NAME), alias)
+        held = _holder(client.get_registered_model(name), alias)
     candidate = open_candidate(client, version)
     verdicts = examine(candidate, data)
     if held is not None and held != number:
-        verdicts += _compare(client, candidate, held, data)
+        verdicts += _compare(client, candidate, name, held, data)
     failed = [verdict for verdict in verdicts if not verdict.passed]
     outcome = "passed" if not failed else "forced" if force else "refused"
     tags = {**{f"gate.{verdict.check}": str(verdict) for verdict in verdicts}, "gate": outcome}
@@ -71,11 +73,11 @@ def promote(client: MlflowClient, number: str, alias: str, data: Dataset, force:
         tags |= certify(version, candidate.digest, key)
     with asked():
         for tag, text in tags.items():
-            client.set_model_version_tag(NAME, number, tag, text)
+            client.set_model_version_tag(name, number, tag, text)
     if outcome == "refused":
         lines = "\n".join(f"  {verdict.check}: {verdict.found}" for verdict in failed)
         raise ModelError(f"version {number} is not promoted to {alias}:\n{lines}\nTo do it all the same: --force")
-    with lease(client, NAME, alias) as registered:
+    with lease(client, name, alias) as registered:
         if (now := _holder(registered, alias)) != held:
             raise ModelError(
                 f"{alias} was moved from {_shown(held)} to {_shown(now)} while version {number} was compared with "
@@ -87,12 +89,12 @@ def promote(client: MlflowClient, number: str, alias: str, data: Dataset, force:
         if history[-1:] != [number]:
             history.append(number)
         with asked():  # in this order: if only the first is done, a rollback still goes down
-            client.set_registered_model_alias(NAME, alias, number)
-            _remember(client, alias, history)
+            client.set_registered_model_alias(name, alias, number)
+            _remember(client, name, alias, history)
     return verdicts
 
 
-def rollback(client: MlflowClient, alias: str) -> Rollback:
+def rollback(client: MlflowClient, alias: str, name: str) -> Rollback:
     """Point an alias to the version that had it before, down its history; deleted versions are skipped.
 
     Raises:
@@ -101,15 +103,15 @@ def rollback(client: MlflowClient, alias: str) -> Rollback:
         TrackingError: the server does not answer.
     """
     check_alias(alias)
-    if look_up(lambda: client.get_registered_model(NAME)) is None:
-        raise ModelError(f"there is no registered model {NAME!r}: nothing has an alias; kmnist register RUN_ID")
-    with lease(client, NAME, alias) as registered:
+    if look_up(lambda: client.get_registered_model(name)) is None:
+        raise ModelError(f"there is no registered model {name!r}: nothing has an alias; kmnist register RUN_ID")
+    with lease(client, name, alias) as registered:
         holder, history = _holder(registered, alias), _history(registered, alias)
         skipped: list[str] = []
         while history:
             number = history[-1]
             if number != holder and number not in skipped:
-                if look_up_version(client, NAME, number):
+                if look_up_version(client, name, number):
                     break
                 skipped.append(number)
             history.pop()
@@ -121,8 +123,8 @@ def rollback(client: MlflowClient, alias: str) -> Rollback:
                 f"version {holder} is the first that had the alias {alias!r}{deleted}: nothing is before it"
             )
         with asked():  # in this order: if only the first is done, the next rollback goes to the same place
-            _remember(client, alias, history)
-            client.set_registered_model_alias(NAME, alias, history[-1])
+            _remember(client, name, alias, history)
+            client.set_registered_model_alias(name, alias, history[-1])
     return Rollback(holder, history[-1], skipped)
 
 
@@ -141,9 +143,9 @@ def check_alias(alias: str) -> None:
         raise SettingError(f"alias={alias[:80]!r}: {error.message}; a good one: champion") from None
 
 
-def _compare(client: MlflowClient, candidate: Candidate, held: str, data: Dataset) -> list[Verdict]:
+def _compare(client: MlflowClient, candidate: Candidate, name: str, held: str, data: Dataset) -> list[Verdict]:
     try:
-        return compare(candidate, open_candidate(client, find_version(client, NAME, None, held)), data)
+        return compare(candidate, open_candidate(client, find_version(client, name, None, held)), data)
     except ModelError as error:
         return fail_comparisons(f"it cannot be compared with the version that has the alias: {error}")
 
@@ -163,5 +165,5 @@ def _history(registered: RegisteredModel, alias: str) -> list[str]:
     return text.split(" ") if re.fullmatch("[0-9]{1,9}( [0-9]{1,9})*", text) else []
 
 
-def _remember(client: MlflowClient, alias: str, history: list[str]) -> None:
-    client.set_registered_model_tag(NAME, f"history.{alias}", " ".join(history[-MOST_REMEMBERED:]))
+def _remember(client: MlflowClient, name: str, alias: str, history: list[str]) -> None:
+    client.set_registered_model_tag(name, f"history.{alias}", " ".join(history[-MOST_REMEMBERED:]))

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from kmnist.data import OFFICIAL_DIGESTS, Dataset, Images, split_indices
+from kmnist import record
+from kmnist.config import TrainConfig
+from kmnist.data import Dataset, DataSpec, Images, split_indices
 from kmnist.errors import ModelError
 from kmnist.inference import Classifier
+from kmnist.record import TrackedRun
 from kmnist.registry.comparison import SIGNIFICANCE, compare_hits, compare_speed
 from kmnist.registry.load import load_version
 from kmnist.registry.server import look_up
+from kmnist.tracking.read import read_run
 
 SLOWER = 1.5  # how many times the champion's time a picture may take
 LEAST_IMAGES = 200  # on which two models are compared
@@ -37,9 +40,15 @@ class Candidate:
     """A version with its run, its network, and the digest of the files that both are judged by."""
 
     version: ModelVersion
-    run: Run
+    run: TrackedRun
+    config: TrainConfig
     classifier: Classifier
     digest: str
+
+    @property
+    def spec(self) -> DataSpec:
+        """What it was trained on."""
+        return self.classifier.spec
 
 
 def open_candidate(client: MlflowClient, version: ModelVersion) -> Candidate:
@@ -54,14 +63,14 @@ def open_candidate(client: MlflowClient, version: ModelVersion) -> Candidate:
     if run is None:
         raise ModelError(f"{name} cannot be checked: the run that it was registered from is not there")
     try:
-        network, _, digest = load_version(client, version)
+        saved, digest = load_version(client, version)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
-    return Candidate(version, run, Classifier(network, name), digest)
+    return Candidate(version, read_run(run), saved.config, Classifier(saved.network, saved.spec, name), digest)
 
 
 def examine(candidate: Candidate, data: Dataset) -> list[Verdict]:
-    """Every check of a version by itself, on Kuzushiji-MNIST."""
+    """Every check of a version by itself."""
     return [Verdict(_name(check), *check(candidate, data)) for check in CHECKS]
 
 
@@ -75,21 +84,23 @@ def fail_comparisons(reason: str) -> list[Verdict]:
     return [Verdict(_name(check), False, reason) for check in COMPARISONS]
 
 
-def _trained_on_kmnist(candidate: Candidate, data: Dataset) -> tuple[bool, str]:
-    dataset, digest = candidate.run.data.tags.get("dataset"), candidate.version.tags.get("data.test", "")
-    good = dataset == "kmnist" and OFFICIAL_DIGESTS["test"].startswith(digest) and len(digest) >= 16
-    return good, f"trained on {dataset}, test images {digest[:12]}"
+def _trained_on_this_data(candidate: Candidate, data: Dataset) -> tuple[bool, str]:
+    """Like with like: what is measured on is what it was trained on and, where that was published, as published."""
+    there, here = candidate.spec, data.spec
+    same = there.name == here.name and there.digests == here.digests and there.official == here.official
+    digest = f"{there.digests.get('test', '')[:12]}{'' if there.official else ', not as published'}"
+    return same, f"trained on {there.title}, test images {digest}; measured on {here.title}"
 
 
 def _test_accuracy_repeats(candidate: Candidate, data: Dataset) -> tuple[bool, str]:
-    logged = candidate.run.data.metrics.get("test/accuracy")
+    logged = candidate.run.value(record.TEST, "accuracy")
     measured = int(_hits(candidate.classifier, data.test).sum()) / len(data.test)
     return measured == logged, f"{measured!r} measured, {logged!r} logged by the run"
 
 
 def _as_good_on_validation(candidate: Candidate, champion: Candidate, data: Dataset) -> tuple[bool, str]:
     """On the images that neither was trained on: with the same seed and fraction, the validation split of both."""
-    unseen = np.intersect1d(_validation_indices(candidate.run, data), _validation_indices(champion.run, data))
+    unseen = np.intersect1d(_validation_indices(candidate, data), _validation_indices(champion, data))
     if len(unseen) < LEAST_IMAGES:
         return False, f"only {len(unseen)} images are in the validation splits of both; train with the same seed"
     images = data.train[unseen]
@@ -112,7 +123,7 @@ def _fast_enough(candidate: Candidate, champion: Candidate, data: Dataset) -> tu
 
 
 CHECKS: list[Callable[[Candidate, Dataset], tuple[bool, str]]] = [
-    _trained_on_kmnist,
+    _trained_on_this_data,
     _test_accuracy_repeats,
 ]
 COMPARISONS: list[Callable[[Candidate, Candidate, Dataset], tuple[bool, str]]] = [
@@ -129,9 +140,5 @@ def _hits(classifier: Classifier, images: Images) -> npt.NDArray[np.bool_]:
     return np.asarray(classifier.predict(images.pixels).classes == images.labels)
 
 
-def _validation_indices(run: Run, data: Dataset) -> npt.NDArray[np.int64]:
-    params = run.data.params
-    try:
-        return split_indices(data.train, float(params["valid_fraction"]), int(params["seed"]))[1]
-    except (KeyError, ValueError) as error:
-        raise ModelError(f"run {run.info.run_id} does not tell what it was validated on ({error!r})") from error
+def _validation_indices(candidate: Candidate, data: Dataset) -> npt.NDArray[np.int64]:
+    return split_indices(data.train, candidate.config.valid_fraction, candidate.config.seed)[1]

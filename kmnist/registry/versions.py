@@ -6,19 +6,25 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from kmnist import record
 from kmnist.errors import ModelError, TrackingError
+from kmnist.network import load_network
+from kmnist.record import TrackedRun
+from kmnist.registry.files import download
 from kmnist.registry.server import asked, look_up
+from kmnist.tracking.read import read_run
 
-NAME = "kmnist"
 DESCRIPTION = (
-    "Kuzushiji-MNIST. Served, and as mlflow.pyfunc: pictures (base64 text, or pixels 0..255 of shape (N, 28, 28)) to "
-    "kana with probabilities. As mlflow.pytorch: pixels to log-probabilities (N, 10)."
+    "{title}. Served, and as mlflow.pyfunc: pictures (base64 text, or pixels 0..255 of shape (N, {height}, {width})) "
+    "to characters with probabilities. As mlflow.pytorch: pixels to log-probabilities (N, {classes})."
 )
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 ENVIRONMENT = threading.Lock()
@@ -41,30 +47,34 @@ class Version:
 
 
 def register(client: MlflowClient, run_id: str) -> ModelVersion:
-    """Make a version of the registered model from a run's logged model; the same run again gives the version it has.
+    """Make a version from a run's logged model, of the registered model that is named as the run's data set.
+
+    The same run again gives the version that it has.
 
     Raises:
-        ModelError: there is no such run, or it has no model, or it was not trained on Kuzushiji-MNIST.
+        ModelError: there is no such run, or it has no model, or it was not trained on a data set that is one.
         TrackingError: the server does not answer.
     """
-    run = _run(client, run_id)
-    if run.data.tags.get("dataset") != "kmnist":
-        raise ModelError(f"run {run_id} was trained on {run.data.tags.get('dataset')}, not on Kuzushiji-MNIST")
-    model = _logged_model(client, run)
+    entity = _run(client, run_id)
+    run = read_run(entity)
+    if not run.dataset or run.dataset == "sample":
+        raise ModelError(f"run {run_id} was trained on {run.dataset or 'nothing of ours'}, which is not registered")
+    model = _logged_model(client, entity)
     tags, described = _describe(run)
-    if look_up(lambda: client.get_registered_model(NAME)) is None:
+    name = run.dataset
+    if look_up(lambda: client.get_registered_model(name)) is None:
         with asked():
             try:
-                client.create_registered_model(NAME, description=DESCRIPTION)
+                client.create_registered_model(name, description=_description(client, model))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":  # just made: by another, or by a call without answer
                     raise
-    there = _versions_of(client, run_id)
-    return there[0] if there else _make_version(client, run_id, model, tags, described)
+    there = _versions_of(client, name, run_id)
+    return there[0] if there else _make_version(client, name, run_id, model, tags, described)
 
 
 def _make_version(
-    client: MlflowClient, run_id: str, model: LoggedModel, tags: dict[str, str], description: str
+    client: MlflowClient, name: str, run_id: str, model: LoggedModel, tags: dict[str, str], description: str
 ) -> ModelVersion:
     """One version, whatever becomes of the answer, and whoever else makes one of the same run at this moment.
 
@@ -77,7 +87,7 @@ def _make_version(
     try:
         with asked(), _sent_once():
             client.create_model_version(
-                NAME,
+                name,
                 model.artifact_location,
                 run_id,
                 {**tags, REGISTRATION: attempt},
@@ -87,13 +97,13 @@ def _make_version(
             )
     except TrackingError as error:  # it may have been made all the same
         failure = error
-    there = _versions_of(client, run_id)
+    there = _versions_of(client, name, run_id)
     if not there:
         raise failure or ModelError(f"the version of run {run_id} was deleted as soon as it was made")
     for version in there[1:]:
         if version.tags.get(REGISTRATION) == attempt:
             with asked():
-                client.delete_model_version(NAME, version.version)
+                client.delete_model_version(name, version.version)
     return there[0]
 
 
@@ -109,9 +119,11 @@ def find_best(client: MlflowClient, name: str) -> str:
         ids = [experiment.experiment_id for experiment in experiments]
         studies = client.search_runs(ids, f"tags.kind = 'study' AND tags.study = '{name}'") if _plain(name) else []
     if len(studies) > 1:
-        raise ModelError(f"there are {len(studies)} studies named {name!r}; name the run (its tag study.offered_run)")
+        raise ModelError(
+            f"there are {len(studies)} studies named {name!r}; name the run (its tag {record.OFFERED_RUN})"
+        )
     if studies:
-        if offered := studies[0].data.tags.get("study.offered_run"):
+        if offered := studies[0].data.tags.get(record.OFFERED_RUN):
             return str(offered)
         raise ModelError(f"study {name!r} has not confirmed its best settings yet: kmnist tune --study {name}")
     for experiment in experiments:
@@ -120,20 +132,20 @@ def find_best(client: MlflowClient, name: str) -> str:
             with asked():
                 models = client.search_logged_models([experiment.experiment_id], order_by=best_first, max_results=50)
             for model in models:
-                if model.source_run_id and _run(client, model.source_run_id).data.tags.get("dataset") == "kmnist":
+                if model.source_run_id and read_run(_run(client, model.source_run_id)).is_official:
                     return str(model.source_run_id)
-            raise ModelError(f"no run of the experiment {name!r} has a model that was trained on Kuzushiji-MNIST")
+            raise ModelError(f"no run of the experiment {name!r} has a model that was trained on a published data set")
     there = ", ".join(experiment.name for experiment in experiments)
     raise ModelError(f"there is no study and no experiment {name!r}; the experiments are: {there}")
 
 
-def list_versions(client: MlflowClient) -> list[Version]:
-    """Every version, the newest first; none if nothing was registered.
+def list_versions(client: MlflowClient, name: str) -> list[Version]:
+    """Every version of a registered model, the newest first; none if nothing was registered.
 
     Raises:
         TrackingError: the server does not answer.
     """
-    registered = look_up(lambda: client.get_registered_model(NAME))
+    registered = look_up(lambda: client.get_registered_model(name))
     if registered is None:
         return []
     aliases: dict[str, list[str]] = {}
@@ -141,14 +153,14 @@ def list_versions(client: MlflowClient) -> list[Version]:
         aliases.setdefault(str(number), []).append(alias)
     versions = [
         Version(int(found.version), aliases.get(str(found.version), []), dict(found.tags))
-        for found in _search(client, f"name = '{NAME}'")
+        for found in _search(client, f"name = '{name}'")
     ]
     return sorted(versions, key=lambda version: -version.number)
 
 
-def _versions_of(client: MlflowClient, run_id: str) -> list[ModelVersion]:
+def _versions_of(client: MlflowClient, name: str, run_id: str) -> list[ModelVersion]:
     """The versions that were made from a run, the oldest first."""
-    there = _search(client, f"name = '{NAME}' AND run_id = '{run_id}'")
+    there = _search(client, f"name = '{name}' AND run_id = '{run_id}'")
     return sorted(there, key=lambda version: int(version.version))
 
 
@@ -172,29 +184,34 @@ def _sent_once() -> Iterator[None]:
                 os.environ[RETRIES] = before
 
 
-def _describe(run: Run) -> tuple[dict[str, str], str]:
+def _describe(run: TrackedRun) -> tuple[dict[str, str], str]:
     """A version's tags and its description."""
-    metrics, params = run.data.metrics, run.data.params
-    inputs = run.inputs.dataset_inputs if run.inputs else []
-    digests = {data.tags[0].value: data.dataset.digest for data in inputs if data.tags}
-    try:
-        tags = {
-            "run": run.info.run_id,
-            "arch": params["arch"],
-            "data.train": digests.get("train", ""),
-            "data.test": digests.get("test", ""),
-            "test_accuracy": repr(metrics["test/accuracy"]),
-            **({"study": run.data.tags["study"]} if "study" in run.data.tags else {}),
-        }
-        described = (
-            f"{run.info.run_name}: test accuracy {metrics['test/accuracy']:.2%}, test loss {metrics['test/loss']:.4f}, "
-            f"epoch {metrics['best_epoch']:.0f} of {params['epochs']}. Run {run.info.run_id}."
-        )
-    except KeyError as error:
+    accuracy, loss = run.value(record.TEST, "accuracy"), run.value(record.TEST, "loss")
+    if accuracy is None or loss is None or run.config is None or record.BEST_EPOCH not in run.metrics:
         raise ModelError(
-            f"run {run.info.run_id} ({run.info.status}) has no {error}: something of it has not arrived; kmnist sync"
-        ) from error
-    return tags, described
+            f"run {run.run_id} ({run.status}) does not tell its settings and test metrics: something of it has not "
+            "arrived; kmnist sync"
+        )
+    tags = {
+        "run": run.run_id,
+        "arch": run.config.arch,
+        "data.train": run.digests.get(record.TRAIN, ""),
+        "data.test": run.digests.get(record.TEST, ""),
+        "test_accuracy": repr(accuracy),
+        **({record.STUDY: run.study} if run.study else {}),
+    }
+    return tags, (
+        f"{run.name}: test accuracy {accuracy:.2%}, test loss {loss:.4f}, "
+        f"epoch {run.metrics[record.BEST_EPOCH]:.0f} of {run.config.epochs}. Run {run.run_id}."
+    )
+
+
+def _description(client: MlflowClient, model: LoggedModel) -> str:
+    """Of a registered model, from the first model that it is made of."""
+    with TemporaryDirectory() as folder:
+        spec = load_network(download(str(model.artifact_location), client.tracking_uri, Path(folder))).spec
+    height, width = spec.shape
+    return DESCRIPTION.format(title=spec.title, height=height, width=width, classes=len(spec.classes))
 
 
 def _run(client: MlflowClient, run_id: str) -> Run:
