@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 import yaml
-from kmnist.models.files import SETTINGS, WEIGHTS
 from safetensors.torch import load_file, save_file
+
+from kmnist.network import SETTINGS, WEIGHTS
 
 #: What a hostile model makes, beside its folder, when its code runs.
 MARKER = "it-ran"

@@ -6,10 +6,12 @@ import pytest
 from mlflow import MlflowClient
 
 from kmnist.config import TrainConfig
-from kmnist.models import build
-from kmnist.registry.versions import NAME
+from kmnist.data.kmnist import SPEC
 from kmnist.tracking import create_run
 from kmnist.tracking.model import save_model
+from tests.nets import network
+
+NAME = "kmnist"
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +19,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a model that nobody trained; to be copied, not to be changed."""
     config = TrainConfig.parse({"hidden": "8"})
     folder = tmp_path_factory.mktemp("saved") / "model"
-    save_model(build(config, 0.2, 0.3), config, folder)
+    save_model(network(config), config, SPEC, folder)
     return folder
 
 

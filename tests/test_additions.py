@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -21,7 +22,7 @@ from kmnist.tuning.samplers import build_sampler
 from tests import toys
 from tests.memory_run import MemoryRun
 
-REGISTRIES: dict[str, tuple[Registry[object], str]] = {
+REGISTRIES: dict[str, tuple[Registry[Any], str]] = {
     "line": (FAMILIES, "tests.toys:LINE"),
     "signs": (OPTIMIZERS, "tests.toys:signs"),
     "falling": (SCHEDULES, "tests.toys:falling"),

@@ -5,17 +5,16 @@ import threading
 from pathlib import Path
 
 import pytest
-from kmnist.models.files import WEIGHTS
 from mlflow import MlflowClient
 
 from kmnist.data import Dataset
 from kmnist.errors import ModelError
+from kmnist.network import WEIGHTS
 from kmnist.registry import Rollback, promote, rollback
 from kmnist.registry.gate import examine
 from kmnist.registry.lease import SECONDS, lease
-from kmnist.registry.versions import NAME
 from kmnist.tracking import connect
-from tests.registered import holder, make_version
+from tests.registered import NAME, holder, make_version
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """What augmentation does to images and labels: ranges, seeds, statistics."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,13 +21,17 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def changed(images: Tensor, seed: int = 0, **settings: float) -> tuple[Tensor, list[Mix]]:
+def changed(images: Tensor, *, seed: int = 0, **settings: Any) -> tuple[Tensor, list[Mix]]:
     return Augmentation(AugmentSettings.parse(settings))(images, generator(seed))
 
 
 @pytest.fixture(scope="module")
 def kana(drawn: Dataset) -> Tensor:
     return torch.from_numpy(drawn.train.pixels[:200])
+
+
+def strength(part: str) -> dict[str, Any]:
+    return {part: STRENGTHS[part]}
 
 
 def spot(side: int = 28) -> Tensor:
@@ -46,11 +52,11 @@ def test_every_part_has_a_strength_here_and_a_setting() -> None:
     assert set(STRENGTHS) == set(PARTS) == set(AugmentSettings.model_fields) - {"augment"}
 
 
-@pytest.mark.parametrize(("part", "strength"), STRENGTHS.items())
-def test_each_part_changes_each_image_for_itself_and_by_its_seed(part: str, strength: float, kana: Tensor) -> None:
-    first, _ = changed(kana, **{part: strength})
-    again, _ = changed(kana, **{part: strength})
-    other, _ = changed(kana, seed=1, **{part: strength})
+@pytest.mark.parametrize("part", STRENGTHS)
+def test_each_part_changes_each_image_for_itself_and_by_its_seed(part: str, kana: Tensor) -> None:
+    first, _ = changed(kana, **strength(part))
+    again, _ = changed(kana, **strength(part))
+    other, _ = changed(kana, seed=1, **strength(part))
     assert first.shape == kana.shape
     assert first.dtype == torch.float32
     assert first.min() >= 0
@@ -59,7 +65,7 @@ def test_each_part_changes_each_image_for_itself_and_by_its_seed(part: str, stre
     assert part == "flip" or not torch.equal(first, other)
     differs = (first != kana).flatten(1).any(dim=1)
     assert differs.float().mean() > 0.8
-    same, _ = changed(kana[:1].repeat(50, 1, 1), **{part: strength})
+    same, _ = changed(kana[:1].repeat(50, 1, 1), **strength(part))
     if part not in ("flip", "mixup", "cutmix"):
         assert len({image.numpy().tobytes() for image in same}) > 40
 
@@ -75,7 +81,7 @@ def test_no_random_number_of_the_training_is_used(kana: Tensor) -> None:
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    changed(kana, **STRENGTHS)
+    changed(kana, **dict[str, Any](STRENGTHS))
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -191,7 +197,7 @@ def test_wide_images_are_not_distorted() -> None:
     assert ((down - 10).hypot(right - 20) - 12).abs().max() < 0.6
 
 
-def _middles_of_wide(images: Tensor) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _middles_of_wide(images: Tensor) -> tuple[np.ndarray, np.ndarray]:
     weights = (images / images.sum(dim=(1, 2), keepdim=True)).numpy()
     down = (weights.sum(axis=2) * (np.arange(weights.shape[1]) + 0.5)).sum(axis=1)
     right = (weights.sum(axis=1) * (np.arange(weights.shape[2]) + 0.5)).sum(axis=1)

@@ -16,8 +16,8 @@ from mlflow.entities import Run
 from kmnist.checkpoint import load_checkpoint
 from kmnist.cli.main import app
 from kmnist.config import TrainConfig
+from kmnist.data.sample import draw_dataset
 from kmnist.experiment import NullRun, prepare, train
-from kmnist.sample import draw_dataset
 from tests.commands import Command, environment
 
 SMALL = ["--dataset", "sample", "--hidden", "32", "--precision", "fp32"]
@@ -114,7 +114,8 @@ def test_killed_at_once_and_resumed_is_uninterrupted(store: str, kmnist_command:
     assert run.info.status == "FINISHED"
 
     config = TrainConfig.parse(run.data.params)
-    expected = train(config, prepare(config, draw_dataset()), NullRun(), tmp_path / "uninterrupted")
+    data = draw_dataset()
+    expected = train(config, prepare(config, data), data.test, NullRun(), tmp_path / "uninterrupted", threads=1)
     client = MlflowClient(store)
     for key, values in {
         "train/loss": [epoch.train.loss for epoch in expected.epochs],

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from kmnist.config import TrainConfig
+from kmnist.data.kmnist import SPEC
 from kmnist.inference import Classifier
-from kmnist.models import build
 from kmnist.registry.comparison import Lost, compare_hits, compare_speed
 from kmnist.registry.gate import SLOWER
+from tests.nets import network
 
 IMAGE = np.zeros((28, 28), np.uint8)
 
@@ -35,7 +36,7 @@ def busy_machine() -> Iterator[None]:
 
 @pytest.fixture
 def classifier() -> Classifier:
-    return Classifier(build(TrainConfig.parse({}), 0.2, 0.3).eval(), "ours")
+    return Classifier(network(TrainConfig.parse({})).eval(), SPEC, "ours")
 
 
 @pytest.mark.parametrize(

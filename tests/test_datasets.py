@@ -17,7 +17,7 @@ from kmnist.errors import DataError
 COUNTS = {"train": 490, "test": 98}
 
 
-def images(split: str, classes: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def images(split: str, classes: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(COUNTS[split])
     count = COUNTS[split]
     numbers = np.concatenate([np.arange(classes), rng.integers(0, classes // 2, count - classes)]).astype(np.uint8)

@@ -24,13 +24,14 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 import kmnist.cli.demo
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
+from kmnist.data.kmnist import CLASSES
 from kmnist.demo.answer import PREFIX, answer
 from kmnist.demo.page import HINT, respond
-from kmnist.experiment import NullRun, Splits, prepare, train
+from kmnist.experiment import NullRun, Splits, prepare
 from kmnist.inference import Classifier
-from kmnist.kana import KANA, ROMAJI
 from kmnist.registry import load_model
 from tests.commands import Command, environment
+from tests.nets import train
 
 TSU = [(40, 130), (120, 95), (200, 90), (255, 120), (262, 175), (225, 220), (150, 235)]
 
@@ -66,8 +67,8 @@ def classifier(model: Path) -> Classifier:
 
 def shown_of(classifier: Classifier, drawing: str) -> tuple[str, str, list[str]]:
     """What the page must show about a drawing: kana, romaji, and the probability of each class."""
-    said = answer(classifier, drawing).probabilities
-    return KANA[said.argmax()], ROMAJI[said.argmax()], [f"{probability:.1%}" for probability in said]
+    said = answer(classifier, drawing).predictions
+    return said.kana[0], said.romaji[0], [f"{probability:.1%}" for probability in said.probabilities[0]]
 
 
 def test_a_drawing_gets_an_answer(classifier: Classifier) -> None:
@@ -87,9 +88,9 @@ def test_a_drawing_gets_an_answer(classifier: Classifier) -> None:
 def test_a_tsu_is_read_by_a_network_of_old_books(kmnist: Dataset, tmp_path: Path) -> None:
     config = TrainConfig.parse({"hidden": "128", "epochs": 2, "precision": "fp32"})
     train(config, prepare(config, kmnist), NullRun(), tmp_path)
-    said = answer(load_model(str(tmp_path)), drawing_of(TSU)).probabilities
-    assert KANA[said.argmax()] == "つ"
-    assert said.max() > 0.9
+    said = answer(load_model(str(tmp_path)), drawing_of(TSU)).predictions
+    assert said.kana == ["つ"]
+    assert said.probabilities.max() > 0.9
 
 
 def test_an_empty_sketchpad_gets_a_hint(classifier: Classifier) -> None:
@@ -247,7 +248,7 @@ def test_answers_change_while_one_draws(
         hint = page.locator(".hint")
         expect(hint).to_have_text(HINT)
         expect(page.locator("header")).to_contain_text(str(model))
-        expect(page.locator("ul b")).to_have_text(list(KANA))
+        expect(page.locator("ul b")).to_have_text([label.glyph for label in CLASSES])
 
         draw(page, TSU[:1])
         page.mouse.down()

@@ -10,14 +10,14 @@ import pytest
 from kmnist.checkpoint import load_checkpoint
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset, DataSpec
-from kmnist.data.sample import draw_dataset
 from kmnist.errors import CheckpointError, SettingError
 from kmnist.experiment import NullRun, Result, Run, Splits, prepare
-from kmnist.experiment import train as train_on
+from kmnist.experiment import train as train_experiment
 from kmnist.training.compute import Compute
 from kmnist.training.evaluate import evaluate
 from kmnist.training.fit import Epoch
 from tests.memory_run import MemoryRun
+from tests.nets import train as train_on_one_thread
 
 CURVES = [
     *("train/loss", "train/accuracy", "valid/loss", "valid/accuracy", "gap/loss", "gap/accuracy"),
@@ -26,9 +26,7 @@ CURVES = [
 
 
 def train(config: TrainConfig, splits: Splits, run: Run, folder: Path, **options: Any) -> Result:
-    """On one thread, with the test images that every test here has."""
-    test = draw_dataset(train=600, test=200).test
-    return train_on(config, splits, test, run, folder, threads=1, measure_load=lambda: {"system/cpu": 0.5}, **options)
+    return train_on_one_thread(config, splits, run, folder, measure_load=lambda: {"system/cpu": 0.5}, **options)
 
 
 class Stop(Exception):
@@ -207,6 +205,6 @@ def test_settings_that_do_not_fit_the_data_are_told_before_anything_is_written(d
 @pytest.mark.real_data
 def test_three_epochs_on_the_real_data(kmnist: Dataset, tmp_path: Path) -> None:
     config = TrainConfig.parse({"epochs": 3, "batch_size": 256})
-    result = train_on(config, prepare(config, kmnist), kmnist.test, NullRun(), tmp_path, threads=1)
+    result = train_experiment(config, prepare(config, kmnist), kmnist.test, NullRun(), tmp_path, threads=1)
     assert result.best.valid.accuracy > 0.94
     assert result.test.accuracy > 0.86

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kmnist.inference.sources import find_pictures
 from PIL import Image
 
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
@@ -18,6 +17,7 @@ from kmnist.cli.options import given_settings
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset, idx_bytes
 from kmnist.errors import KmnistError
+from kmnist.prediction.sources import find_pictures
 from kmnist.tuning.definition import parse
 from kmnist.tuning.overview import overview
 from kmnist.tuning.storage import open_storage
@@ -78,7 +78,7 @@ def read_by_kind(
     study_file(tmp_path / "good.log")
 
     def predict(path: Path) -> object:
-        return list(find_pictures([str(path)], BytesIO(), raw=False))
+        return list(find_pictures([str(path)], BytesIO(), (28, 28), raw=False))
 
     def list_studies(path: Path) -> object:
         return overview(open_storage(str(path)))

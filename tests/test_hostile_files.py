@@ -20,11 +20,12 @@ from kmnist.cli.options import given_settings
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.errors import KmnistError
-from kmnist.experiment import NullRun, prepare, train
+from kmnist.experiment import NullRun, prepare
 from kmnist.tuning.definition import parse
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import create_study
 from tests.commands import Command, Done
+from tests.nets import train
 from tests.peak import peak
 from tests.test_hostile_pictures import Code
 

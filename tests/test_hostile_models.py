@@ -13,11 +13,10 @@ from mlflow import MlflowClient
 from kmnist.data import Dataset
 from kmnist.errors import KmnistError
 from kmnist.registry import promote
-from kmnist.registry.versions import NAME
 from kmnist.tracking import connect
 from tests.commands import Command
 from tests.hostile_models import MARKER, REFUSED, REFUSED_IN_PLACE, RUNNING, UNREAD, Edit
-from tests.registered import holder, make_version
+from tests.registered import NAME, holder, make_version
 
 
 @pytest.fixture

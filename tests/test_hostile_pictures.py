@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from kmnist.inference.sources import find_pictures
-from kmnist.serving import BadRequest, Served
 from PIL import Image
 
-from kmnist.data import Dataset, idx_bytes, read_idx
+from kmnist.data import Dataset
+from kmnist.data.idx import idx_bytes, read_idx
+from kmnist.data.kmnist import SPEC
 from kmnist.errors import DataError
 from kmnist.inference import Classifier, read_picture, to_kmnist
+from kmnist.inference.serving import BadRequest, Served
+from kmnist.prediction.sources import find_pictures
 from tests.peak import peak
 from tests.test_pictures import encoded
 
@@ -243,7 +245,7 @@ def nothing_else_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def told(path: Path) -> list[str]:
-    return [found.error for found in find_pictures([str(path)], BytesIO(), raw=False)]
+    return [found.error for found in find_pictures([str(path)], BytesIO(), (28, 28), raw=False)]
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -310,7 +312,7 @@ def test_a_photograph_of_49_million_pixels_takes_little_memory(mode: str, form: 
 
 
 def served() -> Served:
-    return Served(Classifier(lambda pixels: torch.zeros(len(pixels), 10).log_softmax(dim=1), "even"))
+    return Served(Classifier(lambda pixels: torch.zeros(len(pixels), 10).log_softmax(dim=1), SPEC, "even"))
 
 
 def as_text(image: Image.Image) -> str:

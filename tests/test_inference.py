@@ -8,15 +8,17 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from kmnist.inference.answers import COLUMNS, answers
-from kmnist.inference.explain import occlusion
-from kmnist.inference.sources import count_pictures, find_pictures
 from PIL import Image
 from torch import Tensor
 
-from kmnist.data import Dataset, idx_bytes
+from kmnist.data import Dataset
+from kmnist.data.idx import idx_bytes
+from kmnist.data.kmnist import SPEC
 from kmnist.errors import PictureError
 from kmnist.inference import Classifier
+from kmnist.prediction.answers import COLUMNS, answers
+from kmnist.prediction.explain import occlusion
+from kmnist.prediction.sources import count_pictures, find_pictures
 
 
 def by_brightness(pixels: Tensor) -> Tensor:
@@ -25,7 +27,7 @@ def by_brightness(pixels: Tensor) -> Tensor:
     return scores.log_softmax(dim=1)
 
 
-CLASSIFIER = Classifier(by_brightness, "brightness")
+CLASSIFIER = Classifier(by_brightness, SPEC, "brightness")
 
 
 def of_class(number: int) -> Any:
@@ -80,7 +82,7 @@ def folder(tmp_path: Path, drawn: Dataset) -> Path:
 
 
 def test_everything_in_a_folder_is_found_and_what_is_damaged_is_told(folder: Path, drawn: Dataset) -> None:
-    found = list(find_pictures([str(folder)], BytesIO(), raw=True))
+    found = list(find_pictures([str(folder)], BytesIO(), (28, 28), raw=True))
     names = [Path(picture.name).name for picture in found]
     assert names == ["a.png", "b.jpg", "c.npy[0]", "c.npy[1]", "d.npz[0]", "d.npz[1]", "e.webp", "f.PNG"]
     assert found[6].image is None
@@ -98,7 +100,7 @@ def test_idx_and_standard_input(tmp_path: Path, drawn: Dataset) -> None:
     content = BytesIO()
     Image.fromarray(images[0]).save(content, "PNG")
     sources = [str(tmp_path / "images-idx3-ubyte"), str(tmp_path / "images-idx3-ubyte.gz"), "-"]
-    found = list(find_pictures(sources, BytesIO(content.getvalue()), raw=True))
+    found = list(find_pictures(sources, BytesIO(content.getvalue()), (28, 28), raw=True))
     assert [picture.error for picture in found] == [""] * 7
     assert np.array_equal(np.stack([cast(Any, picture.image) for picture in found[:3]]), images)
     assert found[6].name == "-"
@@ -109,15 +111,18 @@ def test_bad_files_do_not_stop_the_rest(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     Image.new("L", (50, 50)).save(tmp_path / "large.png")
     sources = [str(tmp_path / name) for name in ("floats.npy", "objects.npy", "large.png", "none.png")]
-    errors = [picture.error for picture in find_pictures(sources, BytesIO(), raw=True)]
+    errors = [picture.error for picture in find_pictures(sources, BytesIO(), (28, 28), raw=True)]
     assert [message in error for message, error in zip(
         ["must be uint8", "an array of object (1,)", "raw pictures must be 28 x 28", "No such file"], errors
     )] == [True] * 4  # fmt: skip
-    assert next(find_pictures([str(tmp_path / "large.png")], BytesIO(), raw=False)).error == "nothing is drawn on it"
+    assert (
+        next(find_pictures([str(tmp_path / "large.png")], BytesIO(), (28, 28), raw=False)).error
+        == "nothing is drawn on it"
+    )
 
 
 def test_answers_have_a_row_for_every_picture(folder: Path) -> None:
-    rows = list(answers(CLASSIFIER, find_pictures([str(folder)], BytesIO(), raw=True)))
+    rows = list(answers(CLASSIFIER, find_pictures([str(folder)], BytesIO(), (28, 28), raw=True)))
     assert all(tuple(row) == COLUMNS for row in rows)
     assert rows[0]["kana"] == "お"
     assert rows[0]["class"] == 0

@@ -77,5 +77,5 @@ def test_mlflow_run(
     assert expected.items() <= run.data.params.items()
     logged = {name: text for name, text in run.data.params.items() if name in TrainConfig.model_fields}
     config = TrainConfig.parse(logged)
-    assert (config.hidden, config.epochs, config.learning_rate) == ((16,), 1, 0.001)
+    assert (config["hidden"], config.epochs, config.learning_rate) == ((16,), 1, 0.001)
     assert "valid/accuracy" in run.data.metrics

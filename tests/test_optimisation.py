@@ -1,5 +1,6 @@
 """How weights follow from gradients, held against torch's own."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -19,10 +20,10 @@ def trained(model: nn.Module, optimisation: Optimisation, steps: int) -> None:
         optimisation.step(model(torch.rand(8, 3)).square().mean())
 
 
-def build(steps: int = STEPS, **settings: object) -> tuple[nn.Module, Optimisation]:
+def build(**settings: object) -> tuple[nn.Module, Optimisation]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
-    return model, Optimisation(model, OptimisationSettings.parse(settings), steps)
+    return model, Optimisation(model, OptimisationSettings.parse(settings), STEPS)
 
 
 def rates(schedule: str) -> list[float]:
@@ -36,13 +37,14 @@ def rates(schedule: str) -> list[float]:
 
 def torchs(schedule: str) -> list[float]:
     optimizer = optim.SGD([nn.Parameter(torch.zeros(1))], 0.1)
-    scheduler: lr_scheduler.LRScheduler = {
+    schedulers: dict[str, Callable[[], lr_scheduler.LRScheduler]] = {
         "constant": lambda: lr_scheduler.ConstantLR(optimizer, factor=1.0),
         "cosine": lambda: lr_scheduler.CosineAnnealingLR(optimizer, T_max=STEPS),
         "onecycle": lambda: lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=STEPS, cycle_momentum=False),
         "plateau": lambda: lr_scheduler.ConstantLR(optimizer, factor=1.0),  # no epoch has ended
         "step": lambda: lr_scheduler.MultiStepLR(optimizer, milestones=[STEPS // 2, STEPS * 3 // 4]),
-    }[schedule]()
+    }
+    scheduler = schedulers[schedule]()
     found = []
     for _ in range(STEPS):
         found.append(float(scheduler.get_last_lr()[0]))

@@ -14,12 +14,13 @@ import pytest
 from mlflow import MlflowClient
 
 from kmnist.config import TrainConfig
-from kmnist.experiment import Result, Splits, train
+from kmnist.experiment import Result, Splits
 from kmnist.tracking import MlflowRun, connect, create_run, list_pending, send_pending
 from kmnist.tracking import pending as pending_module
 from kmnist.tracking import run as run_module
-from kmnist.training import Epoch
+from kmnist.training.fit import Epoch
 from tests.commands import Command, environment
+from tests.nets import train
 from tests.servers import MlflowServer
 
 

@@ -18,7 +18,7 @@ from kmnist.data import Images
 from kmnist.errors import CheckpointError, Stopped, TrainingDiverged
 from kmnist.experiment import Splits, Trained
 from kmnist.metrics import Metrics
-from kmnist.training import Epoch
+from kmnist.training.fit import Epoch
 from kmnist.tuning import perform as room
 from kmnist.tuning.perform import perform
 from kmnist.tuning.sessions import Watch

@@ -15,8 +15,9 @@ from PIL import Image
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
-from kmnist.experiment import NullRun, prepare, train
+from kmnist.experiment import NullRun, prepare
 from tests.commands import Command, environment
+from tests.nets import train
 
 
 @pytest.fixture(scope="module")

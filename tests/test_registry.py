@@ -16,7 +16,8 @@ from PIL import Image
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.errors import ModelError, SettingError
-from kmnist.experiment import prepare, train
+from kmnist.experiment import prepare
+from kmnist.experiment import train as train_experiment
 from kmnist.registry import Rollback, find_best, list_versions, load_model, promote, register, rollback
 from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
@@ -29,7 +30,7 @@ def train_run(client: MlflowClient, data: Dataset, folder: Path, **settings: Any
     config = TrainConfig.parse({"hidden": "32", "epochs": 1, "batch_size": 512, "precision": "fp32", **settings})
     entity = create_run(client, "e", "a run")
     with MlflowRun(client, entity, folder / entity.info.run_id) as run:
-        train(config, prepare(config, data), run, run.folder)
+        train_experiment(config, prepare(config, data), data.test, run, run.folder, threads=1)
     return str(entity.info.run_id)
 
 
@@ -176,7 +177,7 @@ def test_a_checkpoint_loads_its_best_weights(kmnist: Dataset, tmp_path: Path) ->
     from kmnist.experiment import NullRun
 
     config = TrainConfig.parse({"hidden": "16", "epochs": 1, "batch_size": 512, "precision": "fp32"})
-    result = train(config, prepare(config, kmnist), NullRun(), tmp_path)
+    result = train_experiment(config, prepare(config, kmnist), kmnist.test, NullRun(), tmp_path, threads=1)
     classes = load_model(str(tmp_path / "checkpoint.safetensors")).predict(kmnist.test.pixels).classes
     assert (classes == kmnist.test.labels).mean() == result.test.accuracy
     assert len(load_model(str(tmp_path)).predict(kmnist.test.pixels[:3])) == 3

@@ -16,13 +16,11 @@ from mlflow import MlflowClient
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.errors import KmnistError, ModelError, TrackingError
-from kmnist.models import build
 from kmnist.registry import find_best, list_versions, load_model, promote, register, rollback
-from kmnist.registry.versions import NAME
 from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
 from tests.faulty_server import Fault, FaultyServer, Kind
-from tests.registered import holder
+from tests.registered import NAME, holder
 from tests.servers import MlflowServer, free_port
 
 pytestmark = pytest.mark.slow
@@ -64,7 +62,7 @@ def make_run(client: MlflowClient, folder: Path) -> str:
         run.log_params(config.as_text())
         run.log_tags({"dataset": "kmnist"})
         run.log_metrics({"test/accuracy": 0.1, "test/loss": 2.3, "best_epoch": 1, "valid/accuracy": 0.1}, 1)
-        run.log_model(build(config, 0.2, 0.3), config, 1, {"valid/accuracy": 0.1}, 1_700_000_000_000)
+        run.log_model(network(config), config, SPEC, 1, {"valid/accuracy": 0.1}, 1_700_000_000_000)
     return str(entity.info.run_id)
 
 

@@ -12,12 +12,13 @@ import torch
 from mlflow import MlflowClient
 
 from kmnist.config import TrainConfig
+from kmnist.data.kmnist import SPEC
 from kmnist.experiment import NullRun, Run, Splits
-from kmnist.figures import confusion_image
-from kmnist.models import build
+from kmnist.figures import confusion_matrix_image
 from kmnist.tracking import MlflowRun, connect, create_run
-from kmnist.training import predict
+from kmnist.training.evaluate import predict
 from tests.memory_run import MemoryRun
+from tests.nets import network as build
 from tests.servers import MlflowServer
 
 Open = Callable[[], Run]
@@ -55,15 +56,17 @@ def use(run: Run, splits: Splits) -> None:
     run.log_tags({"b": "2"})
     run.log_tags({"b": "3"})
     run.log_note("# note")
-    run.log_data("train", splits.train, "sample", "somewhere")
+    run.log_data("train", splits.train, splits.spec, "somewhere")
     for _ in range(2):
         run.log_metrics({"valid/loss": 0.5, "valid/accuracy": float("nan")}, step=1, timestamp_ms=1_700_000_000_000)
-    run.log_metrics({"valid/loss": 0.25, **run.load()}, step=2, timestamp_ms=1_700_000_001_000)
+    run.log_metrics(
+        {"valid/loss": 0.25, "system/cpu_utilization_percentage": 3.0}, step=2, timestamp_ms=1_700_000_001_000
+    )
     run.log_file("すべて".encode(), "reports/text.txt")
     run.log_file(b"top", "top.txt")
     for _ in range(2):
-        run.log_image(confusion_image(np.eye(10, dtype=np.int64)), "valid confusion", 2, 1_700_000_001_000)
-    run.log_model(build(config, 0.2, 0.3), config, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
+        run.log_image(confusion_matrix_image(np.eye(10, dtype=np.int64), SPEC), "valid confusion", 2, 1_700_000_001_000)
+    run.log_model(build(config), config, SPEC, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
 
 
 @pytest.mark.parametrize("run", [NullRun(), MemoryRun()], ids=["null", "memory"])
@@ -92,8 +95,8 @@ def test_the_contract_in_mlflow(client: MlflowClient, mlflow_run: MlflowRun, spl
 
     assert found.inputs is not None
     [dataset] = found.inputs.dataset_inputs
-    assert dataset.dataset.digest == splits.train.digest()[:32]
-    assert splits.train.digest() in str(dataset.dataset.profile)
+    assert dataset.dataset.digest == splits.train.digest[:32]
+    assert splits.train.digest in str(dataset.dataset.profile)
     assert [tag.value for tag in dataset.tags] == ["train"]
 
     text = client.download_artifacts(run.id, "reports/text.txt", str(tmp_path))
@@ -105,11 +108,11 @@ def test_the_contract_in_mlflow(client: MlflowClient, mlflow_run: MlflowRun, spl
 
 def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: Splits) -> None:
     config = TrainConfig.parse({"arch": "dropout", "hidden": "16"})
-    network = build(config, 0.2, 0.3)
+    network = build(config)
     with mlflow_run as run:
         run.log_metrics({"valid/loss": 0.25}, 2, 1_700_000_001_000)
         for _ in range(2):  # the second time as after a replay
-            run.log_model(network, config, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
+            run.log_model(network, config, SPEC, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
     assert len(client.get_metric_history(run.id, "valid/loss")) == 1  # linking the model doubled nothing
     [model] = client.search_logged_models([client.get_run(run.id).info.experiment_id], f"source_run_id = '{run.id}'")
     assert model.status == "READY"
@@ -119,7 +122,7 @@ def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: S
     [output] = outputs.model_outputs
     assert (output.model_id, output.step) == (model.model_id, 2)
 
-    pixels = splits.test.pixels[:7].astype(np.float32)
+    pixels = splits.valid.pixels[:7].astype(np.float32)
     expected = predict(network, torch.from_numpy(pixels)).numpy()
     pyfunc = mlflow.pyfunc.load_model(model.model_uri)
     answers = pyfunc.predict(pixels)

@@ -24,13 +24,14 @@ from PIL import Image
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
-from kmnist.experiment import prepare, train
+from kmnist.experiment import prepare
 from kmnist.inference import Predictions, read_picture, to_kmnist
 from kmnist.inference.classifier import FIELDS
 from kmnist.registry import load_model, promote
-from kmnist.registry.versions import NAME
 from kmnist.tracking import MlflowRun, connect, create_run
 from tests.hostile_models import MARKER, RUNNING
+from tests.nets import train
+from tests.registered import NAME
 from tests.servers import free_port, wait_until_it_answers
 
 CHAMPION = f"models:/{NAME}@champion"

@@ -8,17 +8,16 @@ from pathlib import Path
 import mlflow.pyfunc
 import numpy as np
 import pytest
-from kmnist.models.files import WEIGHTS
 from mlflow import MlflowClient
 
 from kmnist.data import Dataset
 from kmnist.errors import ModelError
+from kmnist.network import WEIGHTS
 from kmnist.registry import load_model, promote
 from kmnist.registry.files import digest_files
-from kmnist.registry.versions import NAME
 from kmnist.tracking import connect
 from tests.commands import Command
-from tests.registered import holder, make_version
+from tests.registered import NAME, holder, make_version
 
 CHAMPION = "models:/kmnist@champion"
 

@@ -26,7 +26,7 @@ from PIL import Image
 
 from kmnist import load_model
 from kmnist.config import TrainConfig
-from kmnist.models import build
+from kmnist.models.build import build
 from kmnist.tracking.model import save_model
 from tests.servers import free_port, wait_until_it_answers
 
@@ -49,11 +49,11 @@ def main(*, arch: str = "plain", rounds: int = 5, requests_each: int = 100) -> N
         requests of one picture that a server gets in a round
     """
     config = TrainConfig.parse({"arch": arch})
-    network = build(config, 0.19, 0.35).eval()
+    network = build(config.net, SPEC).eval()
     images = np.random.default_rng(0).integers(0, 256, (MANY, 28, 28), np.uint8)
     with TemporaryDirectory() as place:
         folder = Path(place)
-        save_model(network, config, folder / "ours")
+        save_model(network, config, SPEC, folder / "ours")
         example = images[:2].astype(np.float32)
         signature = infer_signature(example, np.zeros((2, 10), np.float32))
         mlflow.pytorch.save_model(network, folder / "usual", signature=signature, input_example=example)

@@ -77,7 +77,7 @@ def promote(
     from kmnist.tracking import connect
 
     client, screen = connect(tracking_uri), Printer()
-    for verdict in registry.promote(client, version, alias, load_dataset(dataset or name, data_dir), name, force):
+    for verdict in registry.promote(client, version, alias, load_dataset(dataset or name, data_dir), force, name=name):
         screen.say(f"{'passed' if verdict.passed else 'FAILED'}  {verdict.check}: {verdict.found}")
     screen.say(f"models:/{name}@{alias} is now version {version}")
 
@@ -99,7 +99,7 @@ def rollback(*, name: Name = "kmnist", alias: str = "champion", tracking_uri: Tr
     from kmnist.tracking import connect
 
     screen = Printer()
-    done = registry.rollback(connect(tracking_uri), alias, name)
+    done = registry.rollback(connect(tracking_uri), alias, name=name)
     for number in done.skipped:
         screen.say(f"version {number}, which had the alias before, has been deleted")
     screen.say(f"models:/{name}@{alias} is now version {done.after}, no longer {done.before or 'on a deleted one'}")

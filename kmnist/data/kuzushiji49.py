@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kmnist.data.download import Unreachable, fetch_file, find_file
-from kmnist.data.images import Dataset, Images
+from kmnist.data.images import Dataset, Images, Pixels
 from kmnist.data.spec import DataSpec, labels
 from kmnist.errors import DataError
 
@@ -60,7 +60,7 @@ def _images(folder: Path, split: str, *, fetch: bool, progress: bool) -> Images:
     return Images(arrays[0], arrays[1].astype(np.int64))
 
 
-def _array(path: Path, largest: tuple[int, ...]) -> np.ndarray:  # type: ignore[type-arg]
+def _array(path: Path, largest: tuple[int, ...]) -> Pixels:
     """The one array of a file, uint8, at most ``largest`` long; the header is checked before anything is unpacked."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as member:

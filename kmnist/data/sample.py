@@ -38,7 +38,9 @@ def draw_dataset(seed: int = 0, train: int = TRAIN_IMAGES, test: int = TEST_IMAG
     streams = np.random.SeedSequence(seed).spawn(2)
     glyphs = _glyphs()
     parts = [_draw(glyphs, count, np.random.default_rng(stream)) for count, stream in zip((train, test), streams)]
-    return Dataset.build(SPEC, f"kmnist.data.sample.draw_dataset(seed={seed}, train={train}, test={test})", *parts)
+    return Dataset.build(
+        SPEC, f"kmnist.data.sample.draw_dataset(seed={seed}, train={train}, test={test})", parts[0], parts[1]
+    )
 
 
 def _glyphs() -> list[list[Floats]]:

@@ -63,7 +63,7 @@ class Evaluated:
     @property
     def predicted(self) -> metrics.Counts:
         """The class of each test image, (N,)."""
-        return self.log_probabilities.argmax(axis=1)
+        return np.asarray(self.log_probabilities.argmax(axis=1), np.int64)
 
     @property
     def confusion(self) -> metrics.Counts:
@@ -111,11 +111,11 @@ def _reports(evaluated: Evaluated) -> dict[str, str]:
 
 def _learning_curves(evaluated: Evaluated) -> bytes:
     epochs = evaluated.result.epochs
-    curves = [
+    train, valid = (
         {"loss": [part.loss for part in parts], "accuracy": [part.accuracy for part in parts]}
         for parts in ([epoch.train for epoch in epochs], [epoch.valid for epoch in epochs])
-    ]
-    return figures.learning_curves([epoch.number for epoch in epochs], *curves, evaluated.result.best.number)
+    )
+    return figures.learning_curves([epoch.number for epoch in epochs], train, valid, evaluated.result.best.number)
 
 
 def _confusion_matrix(evaluated: Evaluated) -> bytes:

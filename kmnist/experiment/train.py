@@ -150,8 +150,15 @@ def train_epochs(
                 if checkpointer.should_stop:
                     break
     seconds = time.perf_counter() - started
-    kept = checkpointer
-    return Trained(model, compute, kept.best_weights, kept.last_weights, kept.epochs, kept.best, seconds)
+    return Trained(
+        model=model,
+        compute=compute,
+        best_weights=checkpointer.best_weights,
+        last_weights=checkpointer.last_weights,
+        epochs=checkpointer.epochs,
+        best=checkpointer.best,
+        seconds=seconds,
+    )
 
 
 def resolve_compute(config: TrainConfig, model: nn.Module, images: Images, device: str, threads: int | None) -> Compute:

@@ -45,6 +45,6 @@ def confusion_matrix_image(matrix: npt.NDArray[np.int64], spec: DataSpec, title:
         left, upper = margin + column * cell, top + row * cell
         draw.rectangle((left, upper, left + cell - 2, upper + cell - 2), fill=fill)
         if images:
-            middle = (left + cell // 2 - 1, upper + cell // 2 - 1)
-            draw.text(middle, str(images), fill="black", font=number_font, anchor="mm")
+            centre = (left + cell // 2 - 1, upper + cell // 2 - 1)
+            draw.text(centre, str(images), fill="black", font=number_font, anchor="mm")
     return image

@@ -10,6 +10,11 @@ from kmnist.data.spec import DataSpec
 from kmnist.models.convolutional_settings import CnnSettings
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its kernels in the order of memory that is faster on CPUs and on GPUs."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
 class AsChannel(nn.Module):
     """(B, H, W) -> (B, 1, H, W)."""
 
@@ -35,4 +40,4 @@ def cnn(settings: CnnSettings, spec: DataSpec) -> nn.Module:
         layers["dropout"] = nn.Dropout(settings.dropout)
     layers["classes"] = nn.Linear(settings.channels[-1], len(spec.classes))
     layers["log_softmax"] = nn.LogSoftmax(dim=1)
-    return nn.Sequential(layers).to(memory_format=torch.channels_last)  # faster on CPUs and on GPUs
+    return channels_last(nn.Sequential(layers))

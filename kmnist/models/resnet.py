@@ -6,11 +6,10 @@ https://arxiv.org/abs/1610.02915, section 3.3).
 
 from collections import OrderedDict
 
-import torch
 from torch import Tensor, nn
 
 from kmnist.data.spec import DataSpec
-from kmnist.models.cnn import AsChannel
+from kmnist.models.cnn import AsChannel, channels_last
 from kmnist.models.convolutional_settings import ResnetSettings
 
 
@@ -54,4 +53,4 @@ def resnet(settings: ResnetSettings, spec: DataSpec) -> nn.Module:
     layers |= {"norm": nn.BatchNorm2d(inputs), "relu": nn.ReLU(), "mean": nn.AdaptiveAvgPool2d(1)}
     layers |= {"flatten": nn.Flatten(), "classes": nn.Linear(inputs, len(spec.classes))}
     layers["log_softmax"] = nn.LogSoftmax(dim=1)
-    return nn.Sequential(layers).to(memory_format=torch.channels_last)
+    return channels_last(nn.Sequential(layers))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kmnist.data.spec import DataSpec
 from kmnist.errors import SettingError
+from kmnist.models.cnn import channels_last
 from kmnist.models.torchvision_cpu import torchvision_module
 from kmnist.models.torchvision_settings import TorchvisionSettings
 
@@ -39,7 +40,7 @@ def network(settings: TorchvisionSettings, spec: DataSpec) -> nn.Module:
     body: nn.Module = models.get_model(settings.arch, num_classes=len(spec.classes), **options)
     _take_grey(body)
     layers = OrderedDict(enlarge=Enlarge(settings.side), body=body, log_softmax=nn.LogSoftmax(dim=1))
-    return nn.Sequential(layers).to(memory_format=torch.channels_last)
+    return channels_last(nn.Sequential(layers))
 
 
 def _take_grey(body: nn.Module) -> None:

@@ -15,6 +15,7 @@ from kmnist.registry.lease import lease
 from kmnist.registry.load import find_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import certify, signing_key
+from kmnist.registry.versions import DEFAULT_NAME
 
 MOST_CHARACTERS = 200  # of an alias, which is a part of the names of tags
 MOST_REMEMBERED = 1_000
@@ -36,7 +37,7 @@ class Rollback:
 
 
 def promote(
-    client: MlflowClient, number: str, alias: str, data: Dataset, name: str, force: bool = False
+    client: MlflowClient, number: str, alias: str, data: Dataset, force: bool = False, *, name: str = DEFAULT_NAME
 ) -> list[Verdict]:
     """Point an alias to a version, if the gate lets it pass; the verdict stays with the version as tags.
 
@@ -47,8 +48,8 @@ def promote(
         number: of the version.
         alias: for example ``champion``.
         data: to measure on.
-        name: of the registered model.
         force: point the alias there whatever the checks say; the tags say so.
+        name: of the registered model.
 
     Raises:
         ModelError: there is no such version, it cannot be loaded, a check failed (the message says which), or the alias
@@ -94,7 +95,7 @@ def promote(
     return verdicts
 
 
-def rollback(client: MlflowClient, alias: str, name: str) -> Rollback:
+def rollback(client: MlflowClient, alias: str, *, name: str = DEFAULT_NAME) -> Rollback:
     """Point an alias to the version that had it before, down its history; deleted versions are skipped.
 
     Raises:

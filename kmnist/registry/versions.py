@@ -22,6 +22,7 @@ from kmnist.registry.files import download
 from kmnist.registry.server import asked, look_up
 from kmnist.tracking.read import read_run
 
+DEFAULT_NAME = "kmnist"
 DESCRIPTION = (
     "{title}. Served, and as mlflow.pyfunc: pictures (base64 text, or pixels 0..255 of shape (N, {height}, {width})) "
     "to characters with probabilities. As mlflow.pytorch: pixels to log-probabilities (N, {classes})."
@@ -139,7 +140,7 @@ def find_best(client: MlflowClient, name: str) -> str:
     raise ModelError(f"there is no study and no experiment {name!r}; the experiments are: {there}")
 
 
-def list_versions(client: MlflowClient, name: str) -> list[Version]:
+def list_versions(client: MlflowClient, name: str = DEFAULT_NAME) -> list[Version]:
     """Every version of a registered model, the newest first; none if nothing was registered.
 
     Raises:

@@ -6,7 +6,6 @@ were written down can they be compared digit for digit.
 """
 
 import hashlib
-import sys
 from itertools import islice
 
 import numpy as np
@@ -64,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

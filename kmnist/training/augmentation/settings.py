@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import Field, ValidationInfo, field_validator
 
 from kmnist.settings import Choices, Range, Registry, Searched, Settings
 
@@ -30,21 +30,11 @@ PRESETS: dict[str, dict[str, float]] = {
 }
 
 
-def _of_preset(value: Any, info: ValidationInfo) -> Any:
-    """``auto`` is what the preset says."""
-    if value in (None, "auto"):
-        return PRESETS[info.data.get("augment", "none")].get(info.field_name or "", 0.0)
-    return value
-
-
-def _part(high: float, most: float, description: str) -> Any:
-    """A setting of a part: from 0, which is off, to ``most``; searched up to ``high``."""
-    return Annotated[
-        float,
-        BeforeValidator(_of_preset),
-        Searched(Range(low=0, high=high), unasked=False),
-        Field(ge=0, le=most, description=f"{description}; auto: as augment says"),
-    ]
+def _part(most_searched: float, most: float, description: str) -> Any:
+    """The field of a part: off at 0; searched, where a study asks for it, up to ``most_searched``."""
+    field: Any = Field("auto", ge=0, le=most, description=f"{description}; auto: as augment says")
+    field.metadata.append(Searched(Range(low=0, high=most_searched), unasked=False))
+    return field
 
 
 class AugmentSettings(Settings):
@@ -53,13 +43,21 @@ class AugmentSettings(Settings):
     augment: Annotated[
         Literal["none", "light", "strong"], Searched(Choices(values=("none", "light", "strong")), unasked=False)
     ] = Field("none", description="changes to the training images: none, light or strong; each part is a setting, too")
-    rotation: _part(20, 180, "rotation by up to so many degrees") = "auto"
-    scaling: _part(0.3, 0.9, "scaling by up to this share, larger and smaller") = "auto"
-    shear: _part(0.3, 2, "shear by up to this share of the height") = "auto"
-    translation: _part(4, 14, "translation by up to so many pixels") = "auto"
-    flip: _part(0.5, 1, "probability of a mirrored image: another shape, for kana") = "auto"
-    elastic: _part(3, 10, "elastic displacement, in pixels (standard deviation)") = "auto"
-    noise: _part(40, 255, "noise, in grey levels (standard deviation)") = "auto"
-    cutout: _part(12, 28, "side of a square that is blanked, in pixels") = "auto"
-    mixup: _part(1, 10, "mixup of two images and their labels: alpha of the beta distribution") = "auto"
-    cutmix: _part(1, 10, "cutmix of two images and their labels: alpha of the beta distribution") = "auto"
+    rotation: float = _part(20, 180, "rotation by up to so many degrees")
+    scaling: float = _part(0.3, 0.9, "scaling by up to this share, larger and smaller")
+    shear: float = _part(0.3, 2, "shear by up to this share of the height")
+    translation: float = _part(4, 14, "translation by up to so many pixels")
+    flip: float = _part(0.5, 1, "probability of a mirrored image: another shape, for kana")
+    elastic: float = _part(3, 10, "elastic displacement, in pixels (standard deviation)")
+    noise: float = _part(40, 255, "noise, in grey levels (standard deviation)")
+    cutout: float = _part(12, 28, "side of a square that is blanked, in pixels")
+    mixup: float = _part(1, 10, "mixup of two images and their labels: alpha of the beta distribution")
+    cutmix: float = _part(1, 10, "cutmix of two images and their labels: alpha of the beta distribution")
+
+    @field_validator(*PARTS, mode="before", check_fields=False)
+    @classmethod
+    def _of_preset(cls, value: Any, info: ValidationInfo) -> Any:
+        """``auto`` is what the preset says."""
+        if value in (None, "auto"):
+            return PRESETS[info.data.get("augment", "none")].get(info.field_name or "", 0.0)
+        return value

@@ -32,11 +32,11 @@ class Matrices(optim.Muon):
         super().__init__(matrices, learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """A step of the matrices, whose memory is that of the kernels."""
         for weight, matrix in self._pairs:
             matrix.grad = None if weight.grad is None else as_matrix(weight.grad, like=weight)
-        super().step(closure)
+        return super().step(closure)  # type: ignore[no-untyped-call]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Of the kernels, where gradients arrive."""
