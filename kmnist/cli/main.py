@@ -7,11 +7,13 @@ from typing import NoReturn
 
 from cyclopts import App, Parameter
 
-from kmnist.errors import KmnistError, Terminated
+from kmnist.errors import Incomplete, KmnistError, Terminated
 
 app = App(
     name="kmnist",
     help="Train Kuzushiji-MNIST classifiers, tracked with MLflow.",
+    help_epilogue="Exit status: 0 done, 1 an error, 2 bad usage, 3 done, but the tracking server has not taken all of "
+    "it (kmnist sync), 130 or 143 interrupted.",
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # main() tells an interruption from a termination
     help_format="plaintext",  # markdown would cost a fifth of the start-up
@@ -32,11 +34,17 @@ app.command("kmnist.cli.mlproject:mlproject", help="Write the file MLproject ane
 
 
 def main() -> None:
-    """Run the command line. Exit status: 0 done, 1 one of our errors, 2 bad usage, 130 or 143 interrupted."""
+    """Run the command line.
+
+    Exit status: 0 done, 1 one of our errors, 2 bad usage, 3 done, but the tracking server has not taken all of it,
+    130 or 143 interrupted.
+    """
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app(sys.argv[1:])
+    except Incomplete as error:
+        _fail(str(error), 3)
     except KmnistError as error:
         _fail(str(error), 1)
     except Terminated:
