@@ -11,6 +11,7 @@
     ├── ModelError               a model is not there, cannot be loaded, or may not be promoted
     ├── StudyError               a study or its storage cannot be used, or is not what it should be
     ├── DemoError                the page to draw on cannot be opened: a package is missing, or its address is taken
+    ├── Incomplete               all is done, but the tracking server has not taken all of it
     └── Stopped                  a training was ended before its last epoch, on purpose
 
     Terminated                   SIGTERM; like KeyboardInterrupt, no ``except Exception`` may swallow it
@@ -61,6 +62,10 @@ class StudyError(KmnistError):
 
 class DemoError(KmnistError):
     """The page to draw on cannot be opened: a package is missing, or its address is taken."""
+
+
+class Incomplete(KmnistError):
+    """What was asked for is done, but the tracking server has not taken all of it: it waits on disk."""
 
 
 class Stopped(KmnistError):

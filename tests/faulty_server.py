@@ -5,6 +5,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -97,7 +98,8 @@ class FaultyServer:
             case "drop request":
                 return _hang_up(request)
             case "cut request":
-                await self._forward_half(request, body)
+                with suppress(aiohttp.ClientError, ConnectionError):
+                    await self._forward(request, _half(body), len(body))
                 return _hang_up(request)
             case "delay":
                 await asyncio.sleep(fault.seconds or 1 if fault else 0)
@@ -105,7 +107,7 @@ class FaultyServer:
                 after = {} if fault is None or fault.seconds is None else {hdrs.RETRY_AFTER: str(fault.seconds)}
                 return web.Response(status=status, text=f"{status}, says the proxy", headers=after)
         try:
-            status, headers, content = await self._forward(request, body)
+            status, headers, content = await self._forward(request, body, len(body))
         except aiohttp.ClientError as error:
             return web.Response(status=502, text=f"502, says the proxy: {error}")
         if fault and fault.kind == "drop answer":
@@ -127,34 +129,21 @@ class FaultyServer:
                     self.failed[fault] += 1
         return drawn
 
-    async def _forward(self, request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        url = f"{self._upstream}{request.raw_path}"
+    async def _forward(
+        self, request: web.Request, body: bytes | AsyncIterator[bytes], length: int
+    ) -> tuple[int, dict[str, str], bytes]:
         headers = {name: text for name, text in request.headers.items() if name not in HOP_BY_HOP}
+        headers[hdrs.CONTENT_LENGTH] = str(length)
         async with self._session.request(
-            request.method,
-            url,
-            data=body,
-            headers=headers,
-            allow_redirects=False,
-            skip_auto_headers=(hdrs.CONTENT_TYPE,),
+            request.method, f"{self._upstream}{request.raw_path}", data=body, headers=headers, allow_redirects=False
         ) as answer:
             kept = {name: text for name, text in answer.headers.items() if name not in HOP_BY_HOP}
             return answer.status, kept, await answer.read()
 
-    async def _forward_half(self, request: web.Request, body: bytes) -> None:
-        async def half() -> AsyncIterator[bytes]:
-            yield body[: len(body) // 2]
-            raise ConnectionResetError
 
-        headers = {name: text for name, text in request.headers.items() if name not in HOP_BY_HOP}
-        headers[hdrs.CONTENT_LENGTH] = str(len(body))
-        try:
-            async with self._session.request(
-                request.method, f"{self._upstream}{request.raw_path}", data=half(), headers=headers
-            ):
-                pass
-        except (aiohttp.ClientError, ConnectionError):
-            pass
+async def _half(body: bytes) -> AsyncIterator[bytes]:
+    yield body[: len(body) // 2]
+    raise ConnectionResetError
 
 
 def _hang_up(request: web.Request, answer: web.StreamResponse | None = None) -> web.StreamResponse:

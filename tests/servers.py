@@ -34,13 +34,13 @@ class MlflowServer:
 
     def __init__(self, folder: Path, store: str | None = None) -> None:
         self.folder = folder
-        self._store = store or f"sqlite:///{folder / 'mlflow.db'}"
+        self.store = store or f"sqlite:///{folder / 'mlflow.db'}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        store = ["--backend-store-uri", self._store]
+        store = ["--backend-store-uri", self.store]
         artifacts = ["--artifacts-destination", str(self.folder / "artifacts")]
         place = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         command = [sys.executable, "-m", "mlflow", "server", *store, *artifacts, *place]

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from kmnist.errors import TrackingError
-from kmnist.tracking import ChildRuns, connect, parent_run, point_to
+from kmnist.tracking import ChildRuns, MlflowRun, connect, parent_run, point_to
 from kmnist.tracking.connect import create_run
 from tests.servers import MlflowServer
 
@@ -69,7 +69,7 @@ def test_a_tag_of_a_child_is_written_by_its_parent(client: MlflowClient, parent_
     start = children(client, parent_id, tmp_path)
     with start("s trial 7", TAGS, again=False) as child:
         pass
-    with start("another", {"trial": "8"}, again=False) as run:
+    with MlflowRun(client, client.get_run(parent_id), tmp_path / parent_id) as run:
         run.tag_run(child.id, {"study.best": "true"})
     assert client.get_run(child.id).data.tags["study.best"] == "true"
     assert "study.best" not in client.get_run(run.id).data.tags

@@ -78,7 +78,7 @@ def test_the_contract_in_mlflow(client: MlflowClient, mlflow_run: MlflowRun, spl
     with mlflow_run as run:
         use(run, splits)
     assert run.unsent_bytes == 0
-    assert run.rejected == 0
+    assert run.set_aside == 0
 
     found = client.get_run(run.id)
     assert found.info.status == "FINISHED"

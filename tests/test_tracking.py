@@ -6,7 +6,7 @@ import pytest
 from kmnist.addresses import redact
 from kmnist.config import TrainConfig
 from kmnist.errors import TrackingError
-from kmnist.tracking import MlflowRun, check_params, connect, create_run, reopen_run
+from kmnist.tracking import MlflowRun, check_params, connect, create_run, list_pending, reopen_run
 from tests.servers import free_port
 
 
@@ -51,7 +51,7 @@ def test_parameters_are_compared_by_value_and_the_missing_ones_logged(store: str
     check_params(entity, config)
     with MlflowRun(client, entity, tmp_path / "run") as run:
         run.log_params(config.as_text())
-    assert run.rejected == 0
+    assert run.set_aside == 0
     params = client.get_run(entity.info.run_id).data.params
     assert params == {**config.as_text(), "learning_rate": "1e-3", "dropout": "auto", "hidden": "512, 256,128,64"}
     with pytest.raises(TrackingError, match=r"other settings \(epochs: 3 there, 4 here\)"):
@@ -97,11 +97,15 @@ def test_a_record_that_the_server_refuses_is_kept_and_does_not_hold_up_the_rest(
         run.log_params({"a": "1"})
         run.log_params({"a": "2"})
         run.log_metrics({"valid/loss": 1.0}, 1)
-    assert run.rejected == 1
-    assert "Changing param values is not allowed" in (tmp_path / "run" / "rejected.jsonl").read_text()
-    assert client.get_run(run.id).data.metrics["valid/loss"] == 1.0
+    assert run.set_aside == 1
+    found = client.get_run(run.id)
+    assert found.data.metrics["valid/loss"] == 1.0
+    assert (found.info.status, found.data.tags["unsent"]) == ("FINISHED", "params a")
     run.discard_folder()
-    assert (tmp_path / "run" / "rejected.jsonl").exists()
+    [pending] = list_pending(tmp_path)
+    [(what, answer)] = pending.set_aside
+    assert what == "params a"
+    assert "Changing param values is not allowed" in answer
 
 
 def test_one_bad_record_among_many_that_travel_together_is_the_only_one_refused(store: str, tmp_path: Path) -> None:
@@ -111,6 +115,6 @@ def test_one_bad_record_among_many_that_travel_together_is_the_only_one_refused(
             run.log_metrics({"valid/loss": 1 / step}, step)
         run.log_metrics({"not a name: ?": 1.0}, 1)
         run.log_tags({"arrived": "yes"})
-    assert run.rejected == 1
+    assert run.set_aside == 1
     assert len(client.get_metric_history(run.id, "valid/loss")) == 119
     assert client.get_run(run.id).data.tags["arrived"] == "yes"

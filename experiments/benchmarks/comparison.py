@@ -26,6 +26,8 @@ class Findings:
         files: artifacts that are missing, too many, or of other content.
         models: models that are missing, too many, not ready, or answer differently.
         statuses: runs that are not FINISHED.
+        orphans: runs and versions that nobody asked for.
+        exits: commands whose exit status is not true.
         blocked_seconds: between the end of one epoch and the start of the next, over the training.
     """
 
@@ -35,6 +37,8 @@ class Findings:
     files: int = 0
     models: int = 0
     statuses: int = 0
+    orphans: int = 0
+    exits: int = 0
     blocked_seconds: float = 0.0
 
     def add(self, other: "Findings") -> None:
@@ -47,7 +51,8 @@ class Findings:
     def __str__(self) -> str:
         return (
             f"{self.lost} points lost, {self.doubled} doubled, {self.changed} changed; {self.files} files, "
-            f"{self.models} models, {self.statuses} statuses wrong; at most {self.blocked_seconds:.2f} s blocked"
+            f"{self.models} models, {self.statuses} statuses, {self.exits} exit statuses wrong; "
+            f"{self.orphans} orphans; at most {self.blocked_seconds:.2f} s blocked"
         )
 
 

@@ -5,6 +5,9 @@ too, which is then resumed. What the server has at the end is compared with an u
 
 python -m experiments.benchmarks.faults --rounds 50 --seed 0
 
+With --requests, it is single requests that fail, of trainings, studies and registrations (the last need Kuzushiji-MNIST
+in KMNIST_DATA_DIR).
+
 Needs what the tests need: pip install -e '.[test]', and for --postgres a PostgreSQL.
 """
 
@@ -22,6 +25,7 @@ from tempfile import TemporaryDirectory
 
 import cyclopts
 
+from experiments.benchmarks import request_faults
 from experiments.benchmarks.comparison import Findings, blocked_seconds, compare, take_snapshot
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
 from kmnist.tracking import connect, list_pending, send_pending
@@ -36,7 +40,14 @@ SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 @app.default
-def main(*, rounds: int = 50, seed: int = 0, postgres: bool = False) -> None:
+def main(
+    *,
+    rounds: int = 50,
+    seed: int = 0,
+    postgres: bool = False,
+    requests: bool = False,
+    jobs: tuple[str, ...] = request_faults.JOBS,
+) -> None:
     """Print what was lost, doubled or wrong in each round, and the sums.
 
     Parameters
@@ -47,9 +58,13 @@ def main(*, rounds: int = 50, seed: int = 0, postgres: bool = False) -> None:
         of what happens when
     postgres
         let it happen to a PostgreSQL server under the tracking server
+    requests
+        let single requests fail
+    jobs
+        what is done in turn while requests fail
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background command would pass on to ignore it
-    total = perform(rounds, seed, postgres)
+    total = request_faults.perform(rounds, seed, jobs) if requests else perform(rounds, seed, postgres)
     print(f"{rounds} rounds, seed {seed}: {total}")
 
 
@@ -146,11 +161,11 @@ def train(server: MlflowServer, work_dir: Path, fault: Fault | None, kill: Kill 
     if fault:
         fault.training_is_over.set()
         fault.join()
-    if kill and process.returncode != 0:
+    if kill and process.returncode not in (0, 3):
         kill.after_epoch = len(load_checkpoint(work_dir / run_id).epochs)
         process = start(server, work_dir, ["--resume", run_id])
         process.wait()
-    if process.returncode != 0:
+    if process.returncode not in (0, 3):  # 3: trained, but not all has arrived
         raise RuntimeError((work_dir / "log").read_text()[-3000:])
     while list_pending(work_dir):
         list(send_pending(connect(server.url), work_dir))

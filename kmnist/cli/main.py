@@ -9,11 +9,13 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from kmnist.errors import KmnistError, Terminated
+from kmnist.errors import Incomplete, KmnistError, Terminated
 
 app = App(
     name="kmnist",
     help="Train Kuzushiji-MNIST classifiers, tracked with MLflow.",
+    help_epilogue="Exit status: 0 done, 1 an error, 2 bad usage, 3 done, but the tracking server has not taken all of "
+    "it (kmnist sync), 130 or 143 interrupted.",
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # main() tells an interruption from a termination
     help_format="plaintext",  # markdown would cost a fifth of the start-up
@@ -42,7 +44,11 @@ MLFLOW = {
 
 
 def main() -> None:
-    """Run the command line. Exit status: 0 done, 1 one of our errors, 2 bad usage, 130 or 143 interrupted."""
+    """Run the command line.
+
+    Exit status: 0 done, 1 one of our errors, 2 bad usage, 3 done, but the tracking server has not taken all of it,
+    130 or 143 interrupted.
+    """
     for name, text in MLFLOW.items():
         os.environ.setdefault(name, text)
     signal.signal(signal.SIGTERM, _terminate)
@@ -51,6 +57,8 @@ def main() -> None:
         app(sys.argv[1:], print_error=False, exit_on_error=False)
     except CycloptsError as error:
         _fail(str(error), 2)
+    except Incomplete as error:
+        _fail(str(error), 3)
     except KmnistError as error:
         _fail(str(error), 1)
     except BrokenPipeError:  # whoever read our output, like `head`, has seen enough

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kmnist.checkpoint import Checkpoint
@@ -22,6 +23,7 @@ class Screen(Printer):
     """What is said of one training."""
 
     _in_trouble = False
+    _set_aside = 0
 
     def data(self, data: Dataset) -> None:
         """What is trained on; on the stand-in, loudly."""
@@ -63,15 +65,22 @@ class Screen(Printer):
                 )
             else:
                 self.say("the tracking server is back")
+        if run.set_aside > self._set_aside:
+            self.say(
+                f"the tracking server refuses {run.set_aside} of this run's records (kmnist sync --show says which); "
+                f"they wait in {run.folder} and are tried again, training goes on"
+            )
+        self._set_aside = run.set_aside
 
-    def interrupted(self, run: "MlflowRun") -> None:
+    def interrupted(self, run: "MlflowRun", work_dir: Path) -> None:
         """How to go on."""
         self.say(
             f"interrupted; everything up to the last whole epoch is kept. Go on with: kmnist train --resume {run.id}"
         )
-        self._unsent(run)
+        if not run.is_complete:
+            self.say(self.unsent(run, work_dir))
 
-    def result(self, result: Result, data: Dataset, run: "MlflowRun", url: str) -> None:
+    def result(self, result: Result, data: Dataset, url: str) -> None:
         """One line of results, and where to look at the run."""
         best, last = result.best, result.epochs[-1]
         self.say(
@@ -80,18 +89,17 @@ class Screen(Printer):
             f"last epoch {last.number}: test accuracy {result.test_last.accuracy:.2%} | {result.seconds:.1f} s"
         )
         self.say(url)
-        self._unsent(run)
         if data.spec.name == "sample":
             self.say(_SAMPLE_WARNING)
 
-    def _unsent(self, run: "MlflowRun") -> None:
-        if run.unsent_bytes:
-            self.say(
-                f"the tracking server has not taken all of this run yet ({run.trouble or 'it is slow'}); "
-                f"nothing is lost: it waits in {run.folder}. Send it with: kmnist sync"
-            )
-        if run.rejected:
-            self.say(f"the tracking server refused {run.rejected} records; they are in {run.folder}/rejected.jsonl")
+    @staticmethod
+    def unsent(run: "MlflowRun", work_dir: Path) -> str:
+        """Why not all has arrived, where it is, and how to send it."""
+        why = run.trouble or (f"it refuses {run.set_aside} of its records" if run.set_aside else "it is slow")
+        return (
+            f"the tracking server has not taken all of this run ({why}); nothing is lost: it waits in {run.folder}. "
+            f"Send it with: kmnist sync --work-dir {work_dir}"
+        )
 
     def _line_for(self, epochs: int) -> Callable[[Epoch, Epoch], None]:
         def show(epoch: Epoch, best: Epoch) -> None:

@@ -3,15 +3,18 @@
 from pathlib import Path
 
 from kmnist.cli.options import TrackingUri, WorkDir
+from kmnist.errors import Incomplete
 
 
 def sync(*, show: bool = False, work_dir: WorkDir = Path("runs"), tracking_uri: TrackingUri = None) -> None:
     """Show what the tracking server has not taken yet, and send it.
 
+    The exit status is 3 if the server has not taken all of it.
+
     Parameters
     ----------
     show
-        show it only
+        show it only, with what the server answered
     work_dir
         folder that the runs were given
     tracking_uri
@@ -23,12 +26,16 @@ def sync(*, show: bool = False, work_dir: WorkDir = Path("runs"), tracking_uri: 
     screen = Screen(quiet=False)
     waiting = list_pending(work_dir)
     for run in waiting:
-        refused = f", {run.rejected} records were refused (rejected.jsonl there)" if run.rejected else ""
-        screen.say(
-            f"{run.run_id}: {run.unsent_bytes:,} bytes wait, last written to {run.since:%Y-%m-%d %H:%M}{refused}"
-        )
+        screen.say(f"{run.run_id}: {run.unsent_bytes:,} bytes wait, last written to {run.since:%Y-%m-%d %H:%M}")
+        for what, answer in run.set_aside:
+            screen.say(f"  refused: {what}: {answer}")
     if not waiting:
         screen.say(f"nothing is waiting in {work_dir}")
     elif not show:
         for run_id, outcome in send_pending(connect(tracking_uri), work_dir):
             screen.say(f"{run_id}: {outcome}")
+        if left := list_pending(work_dir):
+            raise Incomplete(
+                f"not all has arrived: of {len(left)} runs something waits in {work_dir}. kmnist sync --show says what "
+                "and why; kmnist sync tries again; to give it up, delete the run's folder there"
+            )

@@ -16,7 +16,7 @@ from kmnist.cli.options import (
     see_that_it_can_be_written,
 )
 from kmnist.config import TrainConfig
-from kmnist.errors import CheckpointError
+from kmnist.errors import CheckpointError, Incomplete
 
 
 def train(
@@ -34,6 +34,8 @@ def train(
     quiet: bool = False,
 ) -> None:
     """Train a network and track it.
+
+    The exit status is 3 if it is trained, but the tracking server has not taken all of it yet.
 
     Parameters
     ----------
@@ -115,10 +117,12 @@ def train(
                 on_epoch=on_epoch,
             )
     except KeyboardInterrupt:
-        screen.interrupted(run)
+        screen.interrupted(run, work_dir)
         raise
     run.discard_folder()
-    screen.result(result, data, run, run_url(client, entity))
+    screen.result(result, data, run_url(client, entity))
+    if not run.is_complete:
+        raise Incomplete(f"trained, but {screen.unsent(run, work_dir)}")
 
 
 def _run_name(config: TrainConfig, file: Path | None) -> str:

@@ -1,8 +1,9 @@
 """MLflow: the one room that knows it.
 
-``connect`` finds the server and the run, ``run`` is what a training writes to, ``journal`` keeps every record on disk
-until ``sender`` has carried it over, ``model`` saves networks and ``publish`` logs them, ``pending`` sends what an
-outage left, ``heartbeat`` tells that a run lives, ``reap`` ends those that do not.
+``connect`` finds the server and the run, ``run`` is what a training writes to. ``journal`` keeps every record on disk,
+with its ``payloads`` and how far it is ``sent``, until ``sender`` has carried it over: ``deliver`` makes requests of
+``records``, ``publish`` of a model that ``model`` has saved, ``retry_after`` asks how long to wait. ``pending`` sends
+what was left, ``heartbeat`` tells that a run lives, ``reap`` ends those that do not.
 """
 
 from kmnist.tracking.children import ChildRuns, parent_run, point_to, wait_out

@@ -1,4 +1,4 @@
-"""What an outage left on disk, sent after the fact."""
+"""What the server has not taken of the runs on this machine, shown, and sent after the fact."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
-from kmnist.tracking.journal import JOURNAL, REJECTED, Journal, unsent_bytes
+from kmnist.tracking.journal import Journal, read_journal, refuse_links
+from kmnist.tracking.records import describe
 from kmnist.tracking.sender import Sender
 
 PATIENCE_SECONDS = 15.0
@@ -21,25 +22,24 @@ class Pending:
     Attributes:
         run_id: of the run.
         unsent_bytes: of its journal; its files are not counted.
-        rejected: how many records the server has refused for good.
+        set_aside: what the server refused, each with its answer.
         since: when the journal was written to last.
     """
 
     run_id: str
     unsent_bytes: int
-    rejected: int
+    set_aside: list[tuple[str, str]]
     since: datetime
 
 
 def list_pending(work_dir: Path) -> list[Pending]:
     """What waits below ``work_dir``, read without a server."""
     found = []
-    for folder in sorted(path for path in work_dir.glob("*") if path.is_dir()):
-        unsent, rejected = unsent_bytes(folder), folder / REJECTED
-        refused = len(rejected.read_text().splitlines()) if rejected.exists() else 0
-        if unsent or refused:
-            newest = max(path.stat().st_mtime for path in (folder / JOURNAL, rejected) if path.exists())
-            found.append(Pending(folder.name, unsent, refused, datetime.fromtimestamp(newest)))
+    for folder in _folders(work_dir):
+        waiting = read_journal(folder)
+        if waiting and (waiting.unsent_bytes or waiting.tagged):
+            aside = [(describe(record), answer) for record, answer in waiting.aside]
+            found.append(Pending(folder.name, waiting.unsent_bytes, aside, waiting.since))
     return found
 
 
@@ -49,23 +49,37 @@ def send_pending(client: MlflowClient, work_dir: Path) -> Iterator[tuple[str, st
     Yields:
         The run's id, and what became of its journal, in words.
     """
-    for path in sorted(work_dir.glob(f"*/{JOURNAL}")):
-        folder, run_id = path.parent, path.parent.name
+    for folder in _folders(work_dir):
+        run_id = folder.name
         try:
+            refuse_links(folder)
+            if read_journal(folder) is None:
+                continue
             with FileLock(folder / "lock", timeout=0):
                 yield run_id, _send(client, run_id, folder)
         except Timeout:
             yield run_id, "left alone: a process is working on it"
+        except OSError as error:
+            yield run_id, f"left alone: it cannot be read ({error})"
+
+
+def _folders(work_dir: Path) -> list[Path]:
+    return sorted(path for path in work_dir.glob("*") if path.is_dir())
 
 
 def _send(client: MlflowClient, run_id: str, folder: Path) -> str:
     journal = Journal(folder)
-    waiting = journal.pending_bytes
+    waiting = journal.unsent_bytes
     sender = Sender(client, run_id, journal, lives=False)
     sender.start()
     complete = sender.drain(PATIENCE_SECONDS)
     sender.stop()
     journal.close()
-    if not complete:
-        return f"{journal.pending_bytes:,} of {waiting:,} bytes are still waiting ({sender.last_error})"
-    return f"sent {waiting:,} bytes" + (f", {sender.rejected} records were refused" if sender.rejected else "")
+    if complete:
+        return f"sent {waiting:,} bytes"
+    left = f"{journal.unsent_bytes:,} of {waiting:,} bytes are still waiting"
+    return (
+        f"{left} ({sender.trouble})"
+        if sender.trouble
+        else f"{left}: the server refuses {journal.set_aside_count} of its records"
+    )

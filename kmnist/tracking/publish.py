@@ -1,12 +1,16 @@
-"""A saved model becomes the logged model of a run, once."""
+"""A saved model becomes the logged model of a run, once, whatever answers of the server are lost on the way."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
 from mlflow.models import Model
 
 from kmnist.tracking.model import NAME
+
+#: Tells the models that we made of a run from those that its user may have logged to it.
+OURS = {"kmnist.logged_by": "journal"}
 
 
 def publish_model(
@@ -16,28 +20,81 @@ def publish_model(
 
     They must be the points that the run has: MLflow links them by logging them again, under the model's id.
 
-    Publishing again what arrived before makes no second model.
+    May be called again after any error and takes up what is there: a request whose answer was lost may have been
+    carried out. A model that was begun is FAILED, not PENDING, for as long as it is not complete.
 
     Returns:
         The id of the logged model.
+
+    Raises:
+        MlflowException: the server refuses, or is away; artifacts may also raise what ``requests`` does.
     """
     run = client.get_run(run_id)
-    found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}' AND name = '{NAME}'")
-    logged = (
-        found[0]
-        if found
-        else client.create_logged_model(run.info.experiment_id, NAME, source_run_id=run_id, params=run.data.params)
-    )
-    if logged.status != LoggedModelStatus.READY:
-        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=step)])
-        client.log_batch(
-            run_id,
-            [Metric(k, v, timestamp_ms, step, run_id=run_id, model_id=logged.model_id) for k, v in metrics.items()],
-        )
-        described = Model.load(folder)
-        described.run_id, described.model_id = run_id, logged.model_id
-        described.model_uuid, described.artifact_path = logged.model_id, logged.artifact_location
-        described.save(folder / "MLmodel")
-        client.log_model_artifacts(logged.model_id, str(folder))
-        client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    found = _find(client, run)
+    if found and found[0].status == LoggedModelStatus.READY:
+        logged = found[0]
+    else:
+        logged = found[0] if found else _create(client, run)
+        try:
+            _fill(client, run, logged, folder, step=step, metrics=metrics, timestamp_ms=timestamp_ms)
+        except Exception:
+            with suppress(Exception):  # the server is away; it is told when it is back
+                client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
+            raise
+    # A creation whose answer was lost, or came to the server late, may have left another one.
+    for leftover in _find(client, run):
+        if leftover.model_id != logged.model_id and OURS.items() <= leftover.tags.items():
+            client.delete_logged_model(leftover.model_id)
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return logged.model_id
+
+
+def _find(client: MlflowClient, run: Run) -> list[LoggedModel]:
+    """Those of the run's models that have our name: first the one to go on with."""
+    found = client.search_logged_models(
+        [run.info.experiment_id], f"source_run_id = '{run.info.run_id}' AND name = '{NAME}'"
+    )
+    return sorted(
+        found,
+        key=lambda model: (
+            model.status != LoggedModelStatus.READY,
+            model.model_id not in _outputs(run),
+            model.creation_timestamp,
+            model.model_id,
+        ),
+    )
+
+
+def _create(client: MlflowClient, run: Run) -> LoggedModel:
+    # Without the parameters: more than MLflow puts into one request would be lost with the answer to the first.
+    return client.create_logged_model(run.info.experiment_id, NAME, source_run_id=run.info.run_id, tags=OURS)
+
+
+def _fill(
+    client: MlflowClient,
+    run: Run,
+    logged: LoggedModel,
+    folder: Path,
+    *,
+    step: int,
+    metrics: dict[str, float],
+    timestamp_ms: int,
+) -> None:
+    run_id, model_id = run.info.run_id, logged.model_id
+    if missing := {name: text for name, text in run.data.params.items() if name not in (logged.params or {})}:
+        client.log_model_params(model_id, missing)  # MLflow refuses one that is there
+    if model_id not in _outputs(run):  # as it does with an output
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=step)])
+    client.log_batch(
+        run_id, [Metric(k, v, timestamp_ms, step, run_id=run_id, model_id=model_id) for k, v in metrics.items()]
+    )
+    described = Model.load(folder)
+    described.run_id, described.model_id = run_id, model_id
+    described.model_uuid, described.artifact_path = model_id, logged.artifact_location
+    described.save(folder / "MLmodel")
+    client.log_model_artifacts(model_id, str(folder))
+
+
+def _outputs(run: Run) -> set[str]:
+    """The ids of the models that the run has as outputs."""
+    return {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()

@@ -23,12 +23,14 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES, MLFLOW_RUN_NOTE
 from PIL import Image
 from torch import nn
 
+from kmnist.addresses import redact
 from kmnist.config import TrainConfig
 from kmnist.data import DataSpec, Images
 from kmnist.errors import Stopped, TrackingError
 from kmnist.tracking.heartbeat import Heartbeat
-from kmnist.tracking.journal import Journal, Record
+from kmnist.tracking.journal import Journal
 from kmnist.tracking.model import save_model
+from kmnist.tracking.records import Record
 from kmnist.tracking.sender import Sender
 from kmnist.tracking.system import SystemMetrics, environment_tags
 
@@ -69,7 +71,7 @@ class MlflowRun:
         self._heartbeat = Heartbeat(client, self.id)
         self._params = run.data.params
         self._system = SystemMetrics()
-        if run.info.status != "RUNNING" or self._journal.pending_bytes:  # resumed; the end it had may still be unsent
+        if run.info.status != "RUNNING" or self._journal.unsent_bytes:  # resumed; the end it had may still be unsent
             self._write({"op": "status", "status": "RUNNING"})
         self._sender.start()
         self._heartbeat.start()
@@ -81,11 +83,11 @@ class MlflowRun:
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Tags, as text; a later value replaces an earlier one."""
-        self._write({"op": "tags", "tags": dict(tags)})
+        self._write({"op": "tags", "tags": {key: redact(text) for key, text in tags.items()}})
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Tags of another run: of one below this one."""
-        self._write({"op": "tag_run", "run_id": run_id, "tags": dict(tags)})
+        """Tags of a run below this one; of others the sender takes none."""
+        self._write({"op": "tag_run", "run_id": run_id, "tags": {key: redact(text) for key, text in tags.items()}})
 
     def log_environment(self) -> None:
         """Versions, processor and commit as tags."""
@@ -124,9 +126,9 @@ class MlflowRun:
         """An artifact under ``path`` (``folder/name``)."""
         folder, _, name = path.rpartition("/")
         with self._told():
-            payload = self._journal.new_payload(name)
+            payload = self._journal.payloads.new(name)
             payload.write_bytes(content)
-            place = self._journal.keep_payload(payload)
+            place = self._journal.payloads.keep(payload)
         self._write({"op": "file", "payload": place, "folder": folder})
 
     def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
@@ -154,9 +156,9 @@ class MlflowRun:
     ) -> None:
         """The network as a logged model, linked to ``metrics`` at ``step``; moved to the CPU, set to evaluation."""
         with self._told():
-            payload = self._journal.new_payload("model")
+            payload = self._journal.payloads.new("model")
             save_model(model, config, spec, payload)
-            place = self._journal.keep_payload(payload)
+            place = self._journal.payloads.keep(payload)
         record = {"op": "model", "payload": place, "step": step, "metrics": dict(metrics), "timestamp_ms": timestamp_ms}
         self._write(record)
 
@@ -179,21 +181,26 @@ class MlflowRun:
     @property
     def unsent_bytes(self) -> int:
         """What has not arrived; after :meth:`end`, what waits for ``kmnist sync``."""
-        return self._journal.pending_bytes
+        return self._journal.unsent_bytes
 
     @property
-    def rejected(self) -> int:
-        """How many records the server refused for good."""
-        return self._sender.rejected
+    def is_complete(self) -> bool:
+        """Whether all has arrived, and no tag of the run says otherwise."""
+        return self._journal.is_complete
+
+    @property
+    def set_aside(self) -> int:
+        """How many records the server refuses while it takes others; they are tried again now and then."""
+        return self._journal.set_aside_count
 
     @property
     def trouble(self) -> str | None:
-        """What the server answered last, if it was an error."""
-        return self._sender.last_error
+        """Why the server takes nothing now; ``None``: it does."""
+        return self._sender.trouble
 
     def discard_folder(self) -> None:
         """Delete the run's folder with its checkpoint, once the run has FINISHED and everything has arrived."""
-        if not self.unsent_bytes and not self.rejected:
+        if self.is_complete:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -210,7 +217,7 @@ class MlflowRun:
             self.end("KILLED", f"interrupted ({type(error).__name__})")
         else:
             with suppress(TrackingError):  # the disk may be what failed
-                self.log_file("".join(traceback.format_exception(error)).encode(), "traceback.txt")
+                self.log_file(redact("".join(traceback.format_exception(error))).encode(), "traceback.txt")
             self.end("FAILED", f"{type(error).__name__}: {error}"[:500])
 
     def _write(self, record: Record) -> None:

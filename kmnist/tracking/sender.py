@@ -1,23 +1,37 @@
-"""The sender: a thread that carries a journal's records to MLflow, in order, and waits out what is not there."""
+"""The sender: a thread that carries a journal's records to MLflow, in order, and waits out what is not there.
 
+A server that takes nothing is waited for. A record that it refuses while it takes others is set aside after a few
+tries, and holds up nothing: it is tried again from time to time, at the end of the run, and by ``kmnist sync``. For as
+long as one is missing, the run has the tag ``unsent``, which says what.
+"""
+
+import math
 import threading
+import time
+from contextlib import suppress
 from itertools import takewhile
 
 import tenacity
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from kmnist.tracking.journal import Journal, Record
-from kmnist.tracking.publish import publish_model
+from kmnist.addresses import redact
+from kmnist.tracking.deliver import BATCHED, deliver
+from kmnist.tracking.journal import Entry, Journal
+from kmnist.tracking.records import Record, Unsendable, describe, kind_of, without_superseded
+from kmnist.tracking.retry_after import TOO_BUSY, asked_to_wait
 
-#: Answers that no repetition will change: the record itself is wrong. All else is an outage, and is waited out.
-HOPELESS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"}
-#: The kinds of record, but for those that travel together.
-ALONE = {"params", "tag_run", "inputs", "file", "model", "status"}
-#: Records that travel together, so that an epoch costs one request; MLflow takes 1000 metrics in one.
-BATCHED = {"metrics", "tags"}
+#: The tag of a run that says what the server has not taken of it.
+UNSENT_TAG = "unsent"
+#: How often a record is tried before it is set aside.
+TRIES = 3
+#: Before what is set aside is tried again while the run goes on; doubled each time, up to the last.
+RETRY_SECONDS, MOST_RETRY_SECONDS = 5.0, 300.0
+#: Before each time that it is tried at the end.
+LAST_TRIES_SECONDS = (0.0, 1.0, 2.0)
+#: For how long at a time, so that new records and the end of a run need not wait for what is refused anyway.
+MOST_RETRYING_SECONDS = 20.0
+#: Records that travel together, so that an epoch costs one request.
 MOST_RECORDS = 50
 LINGER_SECONDS = 0.1
 
@@ -31,6 +45,9 @@ class Sender:
         journal: what to send.
         lives: whether the run goes on while this is sent. If so, it is RUNNING again after an outage, in which somebody
             may have taken it for dead (``kmnist reap``).
+
+    Attributes:
+        trouble: why the server takes nothing now; ``None``: it does.
     """
 
     def __init__(self, client: MlflowClient, run_id: str, journal: Journal, *, lives: bool) -> None:
@@ -40,21 +57,27 @@ class Sender:
         self._lives = lives
         self._stop = threading.Event()
         self._hurry = threading.Event()
+        self._over = threading.Event()
+        self._is_running = True
+        self._asked_to_wait = 0
+        self._tried_last = -1
+        self._next_retry, self._retry_seconds = 0.0, RETRY_SECONDS
         self._thread = threading.Thread(target=self._work, name="kmnist-sender", daemon=True)
-        self.rejected = 0
-        self.last_error: str | None = None
+        self.trouble: str | None = None
 
     def start(self) -> None:
         """Begin to send."""
         self._thread.start()
 
     def drain(self, patience_seconds: float) -> bool:
-        """Wait until all has arrived (true), or nothing has for ``patience_seconds`` (false)."""
-        self._hurry.set()  # no more will follow that could travel together
-        while self._journal.pending_bytes:
-            if not self._thread.is_alive() or not self._journal.wait_for_progress(patience_seconds):
-                return False
-        return True
+        """Wait until all has arrived (true), or the rest is refused, or nothing has for ``patience_seconds``."""
+        self._hurry.set()  # no more will follow
+        seen = self._journal.moves
+        while not self._over.is_set():
+            if not self._journal.wait_for_move(seen, patience_seconds):
+                break
+            seen = self._journal.moves
+        return self._journal.is_complete
 
     def stop(self) -> None:
         """End the thread after the call it is in."""
@@ -63,93 +86,138 @@ class Sender:
         self._thread.join(timeout=1)
 
     def _work(self) -> None:
+        while not self._stop.is_set():
+            if entries := self._next():
+                self._carry(entries)
+            elif self._hurry.is_set():
+                break
+            elif self._is_unfinished and time.monotonic() >= self._next_retry:
+                self._retry()
+                self._next_retry = time.monotonic() + self._retry_seconds
+                self._retry_seconds = min(2 * self._retry_seconds, MOST_RETRY_SECONDS)
+        for seconds in LAST_TRIES_SECONDS:
+            if not self._is_unfinished or self._stop.wait(seconds):
+                break
+            self._retry()
+        self._over.set()
+        self._journal.release()
+
+    def _next(self) -> list[Entry]:
+        """The next records to send in one request; none if there are none for a while."""
+        first = self._journal.peek(timeout=0 if self._hurry.is_set() else 0.2)
+        if not first or kind_of(first[0].record) not in BATCHED:
+            return first
+        self._hurry.wait(LINGER_SECONDS)  # what belongs to the same epoch follows at once
+        found = self._journal.peek(timeout=0, most=MOST_RECORDS)
+        return list(takewhile(lambda entry: kind_of(entry.record) in BATCHED, found))
+
+    def _carry(self, entries: list[Entry]) -> None:
+        """Send records until they have arrived, are set aside, or the sender is stopped."""
+        records = [entry.record for entry in entries]
+        kinds_aside = {kind_of(entry.record) for entry, _ in self._journal.aside}
+        answer = ""
+        for attempt in range(1 if kind_of(records[0]) in kinds_aside else TRIES):
+            try:
+                self._send(records)
+            except Unsendable as error:
+                answer = str(error)
+                break
+            except Exception as error:  # in any of MLflow's and requests' ways
+                answer = _answer(error)
+            else:
+                self._journal.strike(*entries)
+                return
+            if not self._wait_for_server(records) or self._stop.wait(0.1 * 2**attempt):
+                return
+        if len(entries) > 1:  # one of them is at fault
+            for entry in entries:
+                if not self._stop.is_set():
+                    self._carry([entry])
+        else:
+            self._journal.set_aside(entries[0], answer)
+
+    def _wait_for_server(self, records: list[Record]) -> bool:
+        """Wait until the server takes a tag of this run: then it is not the server. False: stopped meanwhile."""
+        backoff = tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.1)
         waiting = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Exception),
+            retry=tenacity.retry_if_result(lambda takes: not takes),
             stop=tenacity.stop_when_event_set(self._stop),
             sleep=tenacity.sleep_using_event(self._stop),
-            wait=tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.1),
+            wait=lambda state: max(backoff(state), self._asked_to_wait),
         )
-        while not self._stop.is_set():
-            if not (first := self._journal.peek(timeout=0.2)):
-                continue
-            if first[0][0]["op"] in BATCHED:
-                self._hurry.wait(LINGER_SECONDS)  # what belongs to the same epoch follows at once
-                found = self._journal.peek(timeout=0, most=MOST_RECORDS)
-                first = list(takewhile(lambda item: item[0]["op"] in BATCHED, found))
-            try:
-                waiting(self._send_or_reject, [record for record, _ in first])
-            except tenacity.RetryError:
-                return
-            self._journal.strike(first[-1][1])
-
-    def _send_or_reject(self, records: list[Record]) -> None:
-        if records[0]["op"] not in BATCHED | ALONE:
-            self._reject(records[0], "of no kind that is known")
-            return
         try:
-            if self.last_error and self._lives:
+            return waiting(self._probe, records)
+        except tenacity.RetryError:
+            return False
+
+    def _probe(self, records: list[Record]) -> bool:
+        """Whether the server takes a tag of this run, which says that ``records`` and what is set aside are missing."""
+        try:
+            self._tag_missing(records)
+        except Exception as error:
+            self.trouble = _answer(error)
+            is_busy = TOO_BUSY.search(str(error))
+            self._asked_to_wait = asked_to_wait(self._client.tracking_uri, self._run_id) if is_busy else 0
+            return False
+        self.trouble = None
+        if self._lives and self._is_running:
+            with suppress(Exception):  # of its own accord it is not refused, and in an outage this is tried again
                 self._client.update_run(self._run_id, "RUNNING")
-            if records[0]["op"] in BATCHED:
-                self._send_batch(records)
+        return True
+
+    def _send(self, records: list[Record]) -> None:
+        if kind_of(records[0]) == "model" and any(
+            kind_of(entry.record) == "params" for entry, _ in self._journal.aside
+        ):
+            raise Unsendable("it waits for the run's parameters, which become its own")
+        if kind_of(records[0]) == "status":
+            self._is_running = records[0].get("status") == "RUNNING"
+        deliver(self._client, self._run_id, self._journal.payloads, records)
+
+    @property
+    def _is_unfinished(self) -> bool:
+        return bool(self._journal.set_aside_count or self._journal.tagged)
+
+    def _retry(self) -> None:
+        """Try once what is set aside, as far as nothing newer has taken its place, and tell what is still missing."""
+        until = time.monotonic() + MOST_RETRYING_SECONDS if self._lives else math.inf
+        aside = [entry for entry, _ in self._journal.aside]
+        for entry in sorted(
+            aside, key=lambda entry: entry.start <= self._tried_last
+        ):  # goes on where the last one ended
+            self._tried_last = entry.start
+            try:
+                later = (after.record for after in self._journal.after(entry.end))
+                if (record := without_superseded(entry.record, later)) is not None:
+                    self._send([record])
+            except Exception as error:
+                self._journal.set_aside(entry, _answer(error))
+                if self._stop.is_set() or not self._probe([]):
+                    return
             else:
-                self._send(records[0])
-            self.last_error = None
-        except MlflowException as error:
-            self.last_error = str(error).splitlines()[0]
-            if error.error_code not in HOPELESS or _is_collision(error) or self._is_deleted():
-                raise
-            if len(records) > 1:  # one of them is at fault
-                for record in records:
-                    self._send_or_reject([record])
-                return
-            self._reject(records[0], str(error))
-        except Exception as error:  # remembered for the user, then waited out
-            self.last_error = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise
+                self._journal.strike(entry)
+            if time.monotonic() > until:
+                break
+        self._probe([])
+        if not self._is_unfinished:
+            self._retry_seconds = RETRY_SECONDS
 
-    def _reject(self, record: Record, reason: str) -> None:
-        self._journal.reject(record, reason)
-        self.rejected += 1
-
-    def _is_deleted(self) -> bool:
-        """Whether the server refuses because somebody deleted the run or its experiment, which can be undone."""
-        return bool(self._client.get_run(self._run_id).info.lifecycle_stage == "deleted")
-
-    def _send_batch(self, records: list[Record]) -> None:
-        metrics, tags = [], {}
-        for record in records:
-            tags.update(record.get("tags", {}))
-            for key, value in record.get("metrics", {}).items():
-                metrics.append(Metric(key, value, record["timestamp_ms"], record["step"]))
-        self._client.log_batch(self._run_id, metrics, tags=[RunTag(key, value) for key, value in tags.items()])
-
-    def _send(self, record: Record) -> None:
-        client, run_id = self._client, self._run_id
-        match record["op"]:
-            case "params":
-                client.log_batch(run_id, params=[Param(key, value) for key, value in record["params"].items()])
-            case "tag_run":
-                tags = [RunTag(key, value) for key, value in record["tags"].items()]
-                client.log_batch(record["run_id"], tags=tags)
-            case "inputs":
-                dataset = Dataset(**record["dataset"])
-                context = InputTag(MLFLOW_DATASET_CONTEXT, record["context"])
-                client.log_inputs(run_id, datasets=[DatasetInput(dataset, [context])])
-            case "file":
-                payload = self._journal.payloads / record["payload"]
-                if payload.exists():  # else it arrived, and this process died before it could say so
-                    client.log_artifact(run_id, str(payload), record["folder"] or None)
-                    payload.unlink()
-            case "model":
-                folder = self._journal.payloads / record["payload"]
-                stamp, step = record["timestamp_ms"], record["step"]
-                publish_model(client, run_id, folder, step=step, metrics=record["metrics"], timestamp_ms=stamp)
-            case "status" if record["status"] == "RUNNING":
-                client.update_run(run_id, "RUNNING")
-            case "status":
-                client.set_terminated(run_id, record["status"], record["timestamp_ms"])
+    def _tag_missing(self, records: list[Record]) -> None:
+        """Say in a tag of the run that these records, and those set aside, are missing; take it away if none are."""
+        missing = [*(entry.record for entry, _ in self._journal.aside), *records]
+        if missing:
+            self._journal.tagged = True
+            text = ", ".join(describe(record) for record in missing)
+            self._client.set_tag(self._run_id, UNSENT_TAG, text if len(text) < 500 else f"{text[:497]}...")
+        elif self._journal.tagged:
+            try:
+                self._client.delete_tag(self._run_id, UNSENT_TAG)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # it is gone already: the answer was lost
+                    raise
+            self._journal.tagged = False
 
 
-def _is_collision(error: MlflowException) -> bool:
-    """Whether two runs brought the same new data set at the same moment: MLflow lets one of them fail, once."""
-    return "IntegrityError" in str(error) and "datasets" in str(error)
+def _answer(error: Exception) -> str:
+    """What an error says, in one line."""
+    return redact(" ".join(f"{error}".split()) or type(error).__name__)[:500]
