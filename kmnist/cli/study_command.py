@@ -1,4 +1,4 @@
-"""The work behind ``kmnist tune``: opens everything, conducts the study, confirms its best settings."""
+"""The work behind ``kmnist tune``: opens everything, works on the study, confirms its best settings."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,13 +16,13 @@ from kmnist.data import Dataset
 from kmnist.datasets import load_dataset
 from kmnist.tracking import MlflowRun, connect, parent_run, point_to, reopen_run, run_page, run_url
 from kmnist.training import resolve_device
-from kmnist.tuning.conduct import NoReport, Report, conduct
 from kmnist.tuning.confirm import confirmation_of, confirmations_table
 from kmnist.tuning.definition import Budget, parse
+from kmnist.tuning.liveness import Session
 from kmnist.tuning.report import StudyReport
-from kmnist.tuning.sessions import Session
 from kmnist.tuning.storage import StudyStorage, open_storage
 from kmnist.tuning.study import TrackedStudy, create_study, find_study, same_or_error
+from kmnist.tuning.supervise import NoReport, Report, supervise
 from kmnist.tuning.table import best_trial
 
 
@@ -76,7 +76,15 @@ def run_study(options: StudyOptions, name: str | None, file: Path | None, given:
 
     def work_on(worked_on: TrackedStudy, open_report: Callable[[], Report]) -> None:
         with Session(worked_on.optuna) as session, screen.trials(worked_on) as show:
-            conduct(worked_on, session.id, task.spawn, options.workers, open_report=open_report, show=show)
+            supervise(
+                worked_on,
+                session.id,
+                task.spawn,
+                options.workers,
+                open_report=open_report,
+                show=show,
+                say=screen.say,
+            )
 
     try:
         with ExitStack() as stack:
