@@ -14,7 +14,7 @@ from kmnist.cli.study_worker import WorkerTask
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.datasets import load_dataset
-from kmnist.tracking import MlflowRun, connect, parent_run, point_to, reopen_run, run_page, run_url
+from kmnist.tracking import TUNE, MlflowRun, connect, parent_run, point_to, project_run, reopen_run, run_page, run_url
 from kmnist.training import resolve_device
 from kmnist.tuning.confirm import confirmation_of, confirmations_table
 from kmnist.tuning.definition import Budget, parse
@@ -54,14 +54,16 @@ def run_study(options: StudyOptions, name: str | None, file: Path | None, given:
     see_that_it_can_be_written(options.work_dir)
     device = resolve_device(options.device)
     client = connect(options.tracking_uri)
+    made = project_run(client, TUNE)
     study = _open_study(options, storage, name, file, given)
     with study.lock():
         if "run_id" not in study.optuna.user_attrs:
             tags = {"study": study.name, "study.id": study.optuna.user_attrs["id"], "kind": "study"}
-            made = parent_run(client, options.experiment_name, f"study {study.name}", tags)
-            study.optuna.set_user_attr("run_id", made.info.run_id)
+            parent = parent_run(client, options.experiment_name, f"study {study.name}", tags, made)
+            study.optuna.set_user_attr("run_id", parent.info.run_id)
     entity = reopen_run(client, study.optuna.user_attrs["run_id"], finished_too=True)
-    point_to(client, entity, f"study {study.name}")
+    if made is not None:
+        point_to(client, made, entity, f"study {study.name}")
     screen = StudyScreen(options.quiet)
     screen.study(study, entity.info.run_id)
     task = WorkerTask(

@@ -79,6 +79,7 @@ def _work(task: WorkerTask, study_name: str, session: str, worker: str) -> None:
     from kmnist.checkpoint import FILE_NAME
     from kmnist.datasets import load_dataset
     from kmnist.tracking import ChildRuns, connect, wait_out
+    from kmnist.tracking.children import OUTAGE_SECONDS
     from kmnist.training import resolve_device
     from kmnist.tuning.storage import open_storage
     from kmnist.tuning.study import load_study
@@ -86,7 +87,7 @@ def _work(task: WorkerTask, study_name: str, session: str, worker: str) -> None:
 
     torch.set_num_threads(task.threads)
     study = load_study(open_storage(task.storage), study_name)
-    client = wait_out(lambda: connect(task.tracking_uri), _say)
+    client = wait_out(lambda: connect(task.tracking_uri), OUTAGE_SECONDS, say=_say)
     start_run = ChildRuns(client, task.parent_id, task.work_dir, FILE_NAME, say=_say)
     data = load_dataset("sample" if study.data["dataset"] == "sample" else "kmnist", task.data_dir, progress=False)
     work(study, session, worker, start_run, data, resolve_device(task.device))
