@@ -9,8 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from kmnist.errors import TrackingError
-from kmnist.tracking import ChildRuns, MlflowRun, connect, parent_run, point_to
-from kmnist.tracking.connect import create_run
+from kmnist.tracking import ChildRuns, MlflowRun, connect, create_run, parent_run, point_to
 from tests.servers import MlflowServer
 
 PARENT = "mlflow.parentRunId"
@@ -75,14 +74,24 @@ def test_a_tag_of_a_child_is_written_by_its_parent(client: MlflowClient, parent_
     assert "study.best" not in client.get_run(run.id).data.tags
 
 
-def test_the_run_that_mlflow_run_made_points_to_the_studys(
-    client: MlflowClient, parent_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outer = create_run(client, "e", "outer")
-    monkeypatch.setenv("MLFLOW_RUN_ID", outer.info.run_id)
-    point_to(client, client.get_run(parent_id), "study s")
+def test_the_run_that_mlflow_run_made_points_to_the_studys(client: MlflowClient, parent_id: str) -> None:
+    outer = client.create_run("0")
+    point_to(client, outer, client.get_run(parent_id), "study s")
     assert parent_id in client.get_run(outer.info.run_id).data.tags["mlflow.note.content"]
-    assert parent_run(client, "e", "study s", {"study.id": "3"}).info.run_id == outer.info.run_id
+    assert parent_run(client, "e", "study s", {"study.id": "3"}, outer).info.run_id == outer.info.run_id
+    assert client.get_run(outer.info.run_id).info.run_name == "study s"
+
+
+def test_what_another_machine_may_still_write_to_is_not_shared(
+    client: MlflowClient, parent_id: str, tmp_path: Path
+) -> None:
+    cut_off = children(client, parent_id, tmp_path / "there")("s trial 7", TAGS, again=False)
+    with children(client, parent_id, tmp_path / "here")("s trial 7", TAGS, again=True) as run:
+        run.log_metrics({"valid/loss": 0.5}, 1)
+    with cut_off:  # it comes back
+        cut_off.log_metrics({"valid/loss": 0.9}, 1)
+    assert run.id != cut_off.id
+    assert [point.value for point in client.get_metric_history(run.id, "valid/loss")] == [0.5]
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Runs whose process is gone are ended; runs that live are not."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +16,11 @@ from kmnist.tracking import MlflowRun, connect, create_run, find_silent, reap
 from kmnist.tracking import heartbeat as heartbeat_module
 from kmnist.tracking import reap as reap_function
 from tests.commands import Command, environment
+from tests.faulty_server import Fault, FaultyServer, Kind
+from tests.servers import MlflowServer
 
 reap_module = sys.modules[reap_function.__module__]
+KINDS: tuple[Kind, ...] = ("drop request", "drop answer", "cut answer", 401, 429, 500, 503)
 LONG_AGO = "1700000000000"
 
 
@@ -26,9 +31,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def silent_run(client: MlflowClient) -> str:
-    run_id = create_run(client, "e", "a run").info.run_id
-    client.set_tag(run_id, "heartbeat", LONG_AGO)
-    return str(run_id)
+    tags = {"heartbeat": LONG_AGO, "kmnist.creation": "a"}
+    return str(client.create_run("0", int(LONG_AGO) - 1000, tags).info.run_id)
 
 
 def outcomes(client: MlflowClient, work_dir: Path) -> dict[str, str]:
@@ -75,9 +79,58 @@ def test_runs_that_ended_or_never_gave_a_sign_are_not_looked_at(store: str, tmp_
     client = connect(store)
     client.set_terminated(silent_run(client), "FINISHED")
     client.create_run("0")  # of somebody else
-    client.set_tag(silent_run(client), "heartbeat", "soon")
+    client.create_run("0", tags={"heartbeat": "1"})  # of somebody else, who has a tag of that name
+    for nonsense in ("soon", "²", "-1", "1e3", "9" * 400, "", " 1", "٣"):
+        client.set_tag(silent_run(client), "heartbeat", nonsense)
     create_run(client, "e", "a run")  # just now
     assert find_silent(client, 60) == []
+    expected = silent_run(client)
+    assert [run.info.run_id for run in find_silent(client, 60)] == [expected]
+
+
+def test_a_run_of_before_there_was_a_tag_for_ours_is_known_by_its_version(store: str) -> None:
+    client = connect(store)
+    run_id = client.create_run("0", tags={"heartbeat": LONG_AGO, "version.kmnist": "0.1.0"}).info.run_id
+    assert [run.info.run_id for run in find_silent(client, 60)] == [run_id]
+
+
+@pytest.mark.parametrize("hours", [-1000, 1000])
+def test_a_clock_that_is_set_ends_no_run_that_lives_and_keeps_none_that_does_not(
+    hours: int, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect(store)
+    entity, dead = create_run(client, "e", "a run"), create_run(client, "e", "a run").info.run_id
+    monkeypatch.setattr(reap_module, "_now_ms", lambda: time.time_ns() // 1_000_000 + hours * 3_600_000)
+    with MlflowRun(client, entity, tmp_path / "there" / entity.info.run_id) as run:
+        ended = outcomes(client, tmp_path / "here")
+        assert client.get_run(run.id).info.status == "RUNNING"
+    assert ended.pop(run.id) == "left alone: it gave a sign of life"
+    assert ended[dead].startswith("KILLED: no sign of life since")
+    info = client.get_run(dead).info
+    assert info.status == "KILLED"
+
+
+@pytest.mark.parametrize("beat", ["1", "32503679999999"])
+def test_the_end_of_a_run_lies_between_its_start_and_now_whatever_its_tag_says(
+    beat: str, store: str, tmp_path: Path
+) -> None:
+    client = connect(store)
+    run_id = create_run(client, "e", "a run").info.run_id
+    client.set_tag(run_id, "heartbeat", beat)
+    assert outcomes(client, tmp_path).keys() == {run_id}
+    info = client.get_run(run_id).info
+    assert info.status == "KILLED"
+    assert info.start_time <= info.end_time <= time.time() * 1000
+
+
+def test_a_sign_of_life_that_is_taken_away_while_it_is_watched_is_one(store: str, tmp_path: Path) -> None:
+    client = connect(store)
+    run_id = silent_run(client)
+    [(_, told)] = reap(client, find_silent(client, 60), tmp_path, lambda count: client.delete_tag(run_id, "heartbeat"))
+    assert told == "left alone: it gave a sign of life"
+    client.set_tag(run_id, "heartbeat", LONG_AGO)
+    [(_, told)] = reap(client, find_silent(client, 60), tmp_path, lambda count: client.delete_run(run_id))
+    assert told == "left alone: it has been deleted"
 
 
 def test_a_run_that_ends_while_it_is_watched_keeps_its_end(store: str, tmp_path: Path) -> None:
@@ -116,6 +169,40 @@ def test_a_killed_training_is_reaped_by_the_command_and_can_be_resumed(
     with MlflowRun(client, client.get_run(folder.name), folder):
         pass
     assert client.get_run(folder.name).info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_an_outage_at_any_of_its_requests_is_told_in_a_line_and_the_next_reap_does_the_rest(
+    kmnist_command: Command, tmp_path: Path, template_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reap_module, "WATCH_SECONDS", 0.01)
+    (tmp_path / "server").mkdir()
+    shutil.copy(template_store, tmp_path / "server" / "mlflow.db")
+    server = MlflowServer(tmp_path / "server")
+    server.start()
+    try:
+        with FaultyServer(server.url) as proxy:
+            client, command = MlflowClient(server.url), ["reap", "--tracking-uri", proxy.url]
+            silent_run(client)
+            assert kmnist_command(*command).returncode == 0
+            paths = {re.sub(r"\?.*", "", name) for name in proxy.requests}
+            assert len(paths) >= 4
+            for path in sorted(paths):
+                for kind in KINDS:
+                    proxy.heal()
+                    run_id = silent_run(client)
+                    proxy.inject(fault := Fault(re.escape(path), kind))
+                    done = kmnist_command(*command)
+                    assert proxy.failed[fault] >= 1
+                    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), (path, kind, done)
+                    assert done.stderr.startswith("kmnist: "), (path, kind, done)
+                    proxy.heal()
+                    assert kmnist_command(*command).returncode == 0
+                    run = client.get_run(run_id)
+                    assert run.info.status == "KILLED"
+                    assert run.data.tags["mlflow.note.content"].count("Ended by") == 1
+    finally:
+        server.kill()
 
 
 def test_too_short_a_silence_is_refused(kmnist_command: Command) -> None:

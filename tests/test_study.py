@@ -3,25 +3,27 @@
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from optuna import Trial
 from optuna.trial import TrialState
 
 from kmnist.errors import SettingError, StudyError
+from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim, release
 from kmnist.tuning.definition import parse
-from kmnist.tuning.sessions import PREFIX, Session, Watch
+from kmnist.tuning.liveness import PREFIX, Liveness, Session
 from kmnist.tuning.space import suggest
 from kmnist.tuning.storage import open_storage
-from kmnist.tuning.study import Nothing, TrackedStudy, all_studies, create_study, find_study, load_study, same_or_error
+from kmnist.tuning.study import TrackedStudy, all_studies, create_study, find_study, load_study, same_or_error
 
 DATA = {"dataset": "sample", "train SHA-256": "0" * 64}
 
@@ -31,9 +33,9 @@ def make(address: str, name: str = "s", **given: Any) -> TrackedStudy:
     return create_study(open_storage(address), name, definition, budget, DATA)
 
 
-def take(study: TrackedStudy, session: str = "mine", watch: Watch | None = None) -> Trial:
-    taken = study.claim(session, 1, watch or Watch())
-    assert isinstance(taken, Trial)
+def take(study: TrackedStudy, session: str = "mine", worker: str = "one") -> Claim:
+    taken = claim(study, session, worker, Liveness())
+    assert isinstance(taken, Claim)
     return taken
 
 
@@ -42,10 +44,10 @@ def test_a_study_has_exactly_the_trials_of_its_budget(study_address: str) -> Non
     with Session(study.optuna) as session:
         trials = [take(study, session.id) for _ in range(3)]
         assert [trial.number for trial in trials] == [0, 1, 2]
-        assert study.claim(session.id, 1, Watch()) is Nothing.YET  # one of them may yet be given up
+        assert claim(study, session.id, "one", Liveness()) is Nothing.YET  # one of them may yet be given up
         for trial in trials:
-            study.optuna.tell(trial, 0.5)
-        assert study.claim(session.id, 1, Watch()) is Nothing.LEFT
+            trial.end(0.5, TrialState.COMPLETE)
+        assert claim(study, session.id, "one", Liveness()) is Nothing.LEFT
         study.set_budget(study.budget.model_copy(update={"trials": 4}))
         assert take(study, session.id).number == 3
 
@@ -54,14 +56,14 @@ def test_a_trial_of_a_dead_session_is_taken_up_again_as_it_is(study_address: str
     study = make(study_address, trials=2)
     with Session(study.optuna) as session:
         first = take(study, session.id)
-        rate = first.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+        rate = first.trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
         first.report(0.5, 1)
         assert take(study, session.id).number == 1  # the first one is in good hands
     other = load_study(open_storage(study_address), "s")
     with Session(other.optuna) as session:
         again = take(other, session.id)
-        assert (again.number, again.user_attrs["deaths"]) == (0, 1)
-        assert again.suggest_float("learning_rate", 1e-4, 1e-2, log=True) == rate
+        assert (again.number, again.trial.user_attrs["deaths"]) == (0, 1)
+        assert again.trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True) == rate
         assert other.trials()[0].intermediate_values == {1: 0.5}
 
 
@@ -69,12 +71,12 @@ def test_a_trial_that_was_given_up_is_not_counted_as_a_death(study_address: str)
     study = make(study_address, trials=1)
     with Session(study.optuna) as session:
         take(study, session.id)
-        study.release(session.id, worker=2, died=True)  # another worker's end
-        assert study.claim(session.id, 1, Watch()) is Nothing.YET
-        study.release(session.id, worker=1, died=False)
-        assert take(study, session.id).user_attrs["deaths"] == 0
-        study.release(session.id, worker=1, died=True)
-        assert take(study, session.id).user_attrs["deaths"] == 1
+        release(study, "two", died=True)  # another worker's end
+        assert claim(study, session.id, "one", Liveness()) is Nothing.YET
+        release(study, "one", died=False)
+        assert take(study, session.id).trial.user_attrs["deaths"] == 0
+        release(study, "one", died=True)
+        assert take(study, session.id).trial.user_attrs["deaths"] == 1
 
 
 def test_a_session_killed_without_a_word_is_seen_at_once_on_its_own_machine(tmp_path: Path) -> None:
@@ -82,12 +84,13 @@ def test_a_session_killed_without_a_word_is_seen_at_once_on_its_own_machine(tmp_
     study = make(address, trials=2)
     code = f"""
 import os, signal
-from kmnist.tuning.sessions import Session, Watch
+from kmnist.tuning.claims import claim
+from kmnist.tuning.liveness import Liveness, Session
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import load_study
 study = load_study(open_storage({address!r}), "s")
 with Session(study.optuna) as session:
-    study.claim(session.id, os.getpid(), Watch())
+    claim(study, session.id, "one", Liveness())
     os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True)
@@ -100,14 +103,14 @@ def test_a_silent_session_on_another_machine_is_dead_after_a_while_of_our_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = make(str(tmp_path / "studies.log"))
-    record = {"host": "elsewhere", "pid": 1, "started": 0.0, "beat": 7}
+    record = {"host": "elsewhere", "pid": 1, "beat": 7}
     study.optuna.set_user_attr(PREFIX + "far", record)
     now = time.monotonic()
-    watch = Watch()
+    liveness = Liveness()
 
     def dead_after(seconds: float) -> bool:
-        monkeypatch.setattr("kmnist.tuning.sessions.time.monotonic", lambda: now + seconds)
-        return watch.is_dead("far", study.optuna.user_attrs)
+        monkeypatch.setattr("kmnist.tuning.liveness.time.monotonic", lambda: now + seconds)
+        return liveness.is_dead("far", study.optuna.user_attrs)
 
     assert not dead_after(0)
     assert not dead_after(59)
@@ -115,32 +118,92 @@ def test_a_silent_session_on_another_machine_is_dead_after_a_while_of_our_clock(
     assert not dead_after(61)  # it gave a sign
     assert not dead_after(120)
     assert dead_after(122)
-    assert watch.is_dead("never heard of", study.optuna.user_attrs)
+    assert liveness.is_dead("never heard of", study.optuna.user_attrs)
+
+
+def test_a_clock_that_is_set_kills_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make(str(tmp_path / "studies.log"))
+    with Session(study.optuna) as session:
+        liveness = Liveness()
+        assert not liveness.is_dead(session.id, study.optuna.user_attrs)
+        for hours in (-1000, 1000):
+            now = time.time() + 3600 * hours
+            monkeypatch.setattr("time.time", lambda now=now: now)
+            monkeypatch.setattr("psutil._pslinux.boot_time", lambda now=now: now)
+            assert not liveness.is_dead(session.id, study.optuna.user_attrs)
+            assert not Liveness().is_dead(session.id, study.optuna.user_attrs)
+
+
+def test_a_stopped_command_keeps_its_trials_and_one_that_ended_badly_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make(str(tmp_path / "studies.log"))
+    monkeypatch.setattr("kmnist.tuning.liveness.GRACE_SECONDS", -1.0)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+    try:
+        record = {"host": socket.gethostname(), "pid": process.pid, "beat": 7}
+        study.optuna.set_user_attr(PREFIX + "here", record)
+        liveness, attrs = Liveness(), study.optuna.user_attrs
+        assert not liveness.is_dead("here", attrs)
+        assert liveness.is_dead("here", attrs)  # a process of that number, but it gives no sign of life
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        assert not liveness.is_dead("here", attrs)
+    finally:
+        process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and nobody has asked for its status
+    assert Liveness().is_dead("here", attrs)
+    process.wait()
 
 
 def test_epochs_are_counted_over_all_trials_and_never_exceeded(study_address: str) -> None:
     study = make(study_address, trials=50, max_epochs_total=10)
     with Session(study.optuna) as session:
         first, second = take(study, session.id), take(study, session.id)
-        assert [study.reserve_epoch(first, number) for number in (2, 3, 4, 5)] == [None] * 4
-        assert [study.reserve_epoch(second, number) for number in (2, 3, 4, 5)] == [None] * 4
-        assert study.reserve_epoch(first, 6) == "the study's 10 epochs are used up"
-        assert study.reserve_epoch(second, 5) is None  # counted already: it is done again after a death
-        assert study.claim(session.id, 1, Watch()) is Nothing.YET
-        study.optuna.tell(first, 0.1)
-        study.optuna.tell(second, 0.1)
-        assert study.claim(session.id, 1, Watch()) is Nothing.LEFT
+        assert [first.reserve_epoch(number) for number in (2, 3, 4, 5)] == [None] * 4
+        assert [second.reserve_epoch(number) for number in (2, 3, 4, 5)] == [None] * 4
+        assert first.reserve_epoch(6) == "the study's 10 epochs are used up"
+        assert second.reserve_epoch(5) is None  # counted already: it is done again after a death
+        assert claim(study, session.id, "one", Liveness()) is Nothing.YET
+        study.optuna.tell(first.trial, 0.1)
+        study.optuna.tell(second.trial, 0.1)
+        assert claim(study, session.id, "one", Liveness()) is Nothing.LEFT
+
+
+def test_a_worker_that_comes_back_finds_its_trial_with_another_and_writes_nothing(study_address: str) -> None:
+    study = make(study_address, trials=1, max_epochs_total=10)
+    lost = take(study, "a command that died", worker="silent")
+    lost.report(0.1, 1)
+    with Session(study.optuna) as session:
+        now = take(study, session.id, worker="new")
+        now.report(0.2, 2)
+        writes: tuple[Callable[[], object], ...] = (
+            lambda: lost.report(0.9, 2),
+            lambda: lost.report(0.9, 3),
+            lambda: lost.reserve_epoch(4),
+            lambda: lost.set("run_id", "another"),
+            lambda: lost.end(0.9, TrialState.COMPLETE, "mine"),
+        )
+        for write in writes:
+            with pytest.raises(ClaimLost, match="worker silent was silent for long: another has trial 0 now"):
+                write()
+        now.end(0.2, TrialState.COMPLETE)
+        with pytest.raises(ClaimLost):
+            now.end(0.9, TrialState.COMPLETE)
+    [trial] = study.trials()
+    assert (trial.value, trial.intermediate_values) == (0.2, {1: 0.1, 2: 0.2})
+    assert trial.user_attrs.keys() == {"session", "worker", "deaths", "epochs_begun"}
 
 
 def test_one_command_leads_and_another_follows_when_it_is_gone(study_address: str) -> None:
     study = make(study_address)
     with Session(study.optuna) as first:
-        assert study.lead(first.id, Watch())
+        assert study.lead(first.id, Liveness())
         with Session(study.optuna) as second:
-            assert not study.lead(second.id, Watch())
-            assert study.lead(first.id, Watch())
+            assert not study.lead(second.id, Liveness())
+            assert study.lead(first.id, Liveness())
     with Session(study.optuna) as third:
-        assert study.lead(third.id, Watch())
+        assert study.lead(third.id, Liveness())
 
 
 def test_a_study_that_differs_is_refused_and_the_message_says_how(study_address: str) -> None:
@@ -161,9 +224,9 @@ def test_a_grid_ends_with_its_last_point_and_cannot_be_cut(study_address: str) -
     with Session(study.optuna) as session:
         for _ in range(4):
             trial = take(study, session.id)
-            suggest(trial, study.definition)
-            study.end(trial, 0.5, TrialState.COMPLETE)
-        assert study.claim(session.id, 1, Watch()) is Nothing.LEFT
+            suggest(trial.trial, study.definition)
+            trial.end(0.5, TrialState.COMPLETE)
+        assert claim(study, session.id, "one", Liveness()) is Nothing.LEFT
     assert len({str(trial.params) for trial in study.trials()}) == 4
 
 
@@ -214,17 +277,17 @@ def test_half_a_record_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
 
 def work_on_nothing(address: str, all_have_one: Barrier) -> None:
     """A worker whose trials cost nothing; but for the first, which it holds until all the others hold one, too."""
-    study = load_study(open_storage(address), "s")
+    study, worker = load_study(open_storage(address), "s"), str(os.getpid())
     with Session(study.optuna) as session:
-        watch, held = Watch(), 0
-        while (taken := study.claim(session.id, os.getpid(), watch)) is not Nothing.LEFT:
-            if isinstance(taken, Trial):
+        liveness, held = Liveness(), 0
+        while (taken := claim(study, session.id, worker, liveness)) is not Nothing.LEFT:
+            if isinstance(taken, Claim):
                 if not held:
                     all_have_one.wait()
                 held += 1
-                rate = taken.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+                rate = taken.trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
                 taken.report(rate, 1)
-                study.optuna.tell(taken, rate)
+                taken.end(rate, TrialState.COMPLETE)
 
 
 @pytest.mark.slow

@@ -1,13 +1,22 @@
+import os
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from kmnist.addresses import redact
 from kmnist.config import TrainConfig
 from kmnist.errors import TrackingError
 from kmnist.tracking import MlflowRun, check_params, connect, create_run, list_pending, reopen_run
+from tests.commands import Command
+from tests.postgres import Postgres
 from tests.servers import free_port
+
+connect_module = sys.modules[connect.__module__]
 
 
 def test_a_server_that_does_not_answer_is_told_with_ways_out(store: str) -> None:
@@ -33,12 +42,124 @@ def test_a_deleted_experiment_is_told_with_the_command_that_restores_it(store: s
         create_run(client, "gone", "a run")
 
 
+def test_a_database_server_that_is_not_there_is_told_at_once(store: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(TrackingError, match=r"me:\*\*\*@127.0.0.1:1/mlflow cannot be used: .*refused"):
+        connect("postgresql+psycopg://me:secret@127.0.0.1:1/mlflow")
+    assert time.monotonic() - began < 5
+
+
+def test_a_database_server_that_says_nothing_is_told_after_a_while(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect_module, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(TrackingError, match=r"cannot be used: .*timeout"):
+            connect(f"postgresql+psycopg://127.0.0.1:{silent.getsockname()[1]}/mlflow")
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+def test_a_database_that_cannot_be_written_is_told_in_a_line(
+    postgres: Postgres, kmnist_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmnist.tracking.creation.START_SECONDS", 1)
+    address = postgres.create_database("read_only")
+    uri = address.replace("postgresql:", "postgresql+psycopg:")
+    connect(uri).create_experiment("kmnist")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("ALTER DATABASE read_only SET default_transaction_read_only = on")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            " AND datname = 'read_only' AND pid <> pg_backend_pid()"
+        )
+    done = kmnist_command("train", "--dataset", "sample", "--epochs", "1", "--quiet", "--tracking-uri", uri)
+    assert done.returncode == 1
+    assert done.stderr.startswith("kmnist: no run can be made in 'kmnist': ")
+    assert "cannot execute INSERT in a read-only transaction" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_importing_changes_nothing_around_it() -> None:
+    code = """
+import logging, os
+import mlflow
+before = dict(os.environ), logging.getLogger("alembic").level
+import kmnist.tracking
+assert before == (dict(os.environ), logging.getLogger("alembic").level)
+"""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+PROJECT = {"mlflow.source.type": "PROJECT", "mlflow.project.entryPoint": "main"}
+
+
 def test_a_run_made_by_mlflow_run_is_taken_over(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     client = connect(store)
-    made = client.create_run("0").info.run_id
+    made = client.create_run("0", tags=PROJECT).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", made)
-    taken = create_run(client, "ignored", "its name")
-    assert (taken.info.run_id, taken.info.run_name) == (made, "its name")
+    taken = create_run(client, "ignored", "its name", {"kind": "a"})
+    assert (taken.info.run_id, taken.info.run_name, taken.data.tags["kind"]) == (made, "its name", "a")
+    with pytest.raises(TrackingError, match="that run was taken by another command"):
+        create_run(client, "ignored", "its name")
+    assert client.get_experiment_by_name("ignored") is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "metrics", "status", "reason"),
+    [
+        ({}, {}, "RUNNING", "was not made by `mlflow run`"),
+        ({**PROJECT, "mlflow.source.type": "LOCAL"}, {}, "RUNNING", "was not made by `mlflow run`"),
+        ({**PROJECT, "mlflow.project.entryPoint": "tune"}, {}, "RUNNING", "was made for the entry point tune"),
+        (PROJECT, {}, "FINISHED", "is FINISHED"),
+        (PROJECT, {}, "KILLED", "is KILLED"),
+        (PROJECT, {"loss": 1.0}, "RUNNING", "has metrics"),
+        ({**PROJECT, "heartbeat": "1"}, {}, "RUNNING", "was taken by another command"),
+    ],
+)
+def test_a_run_that_was_not_just_made_for_this_command_is_left_as_it_is(
+    tags: dict[str, str],
+    metrics: dict[str, float],
+    status: str,
+    reason: str,
+    store: str,
+    monkeypatch: pytest.MonkeyPatch,
+    kmnist_command: Command,
+) -> None:
+    client = connect(store)
+    run_id = client.create_run("0", tags=tags, run_name="not ours").info.run_id
+    for name, value in metrics.items():
+        client.log_metric(run_id, name, value)
+    client.update_run(run_id, status)
+    before = client.get_run(run_id).to_dictionary()
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    done = kmnist_command("train", "--dataset", "sample", "--epochs", "1", "--quiet")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"kmnist: MLFLOW_RUN_ID={run_id}: that run {reason}; only one that `mlflow run` has just made for this command "
+        "is taken (RUNNING, without metrics, entry point main or experiment); "
+        "unset MLFLOW_RUN_ID, and a new run is made\n"
+    )
+    assert client.get_run(run_id).to_dictionary() == before
+    assert len(client.search_runs(["0"])) == len(client.search_experiments()) == 1
+
+
+def test_a_study_takes_only_the_run_that_was_made_for_it(
+    store: str, monkeypatch: pytest.MonkeyPatch, kmnist_command: Command, tmp_path: Path
+) -> None:
+    client = connect(store)
+    run_id = client.create_run("0", tags=PROJECT).info.run_id
+    before = client.get_run(run_id).to_dictionary()
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    done = kmnist_command("tune", "--dataset", "sample", "--study", "s")
+    assert done.returncode == 1
+    assert "that run was made for the entry point main" in done.stderr
+    assert client.get_run(run_id).to_dictionary() == before
+    assert "there is no study" in kmnist_command("studies").stdout
+    monkeypatch.setenv("MLFLOW_RUN_ID", "nothing")
+    done = kmnist_command("tune", "--dataset", "sample", "--study", "s")
+    assert "run nothing, which MLFLOW_RUN_ID names, cannot be read: " in done.stderr
 
 
 def test_parameters_are_compared_by_value_and_the_missing_ones_logged(store: str, tmp_path: Path) -> None:

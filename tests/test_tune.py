@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from optuna.trial import TrialState
 
 from kmnist.config import TrainConfig
 from kmnist.tuning.storage import open_storage
-from kmnist.tuning.study import TrackedStudy, load_study
+from kmnist.tuning.study import TrackedStudy, find_study, load_study
 from tests.commands import Command, environment
 from tests.postgres import Postgres
 
@@ -145,8 +146,7 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
     wait_until(lambda: len(workers()) == 2)
     wait_until(lambda: epochs_done(0) >= 1 and epochs_done(1) >= 1)
     before = workers()
-    first = study_in(address, "hard").trials()[0]
-    os.kill(first.user_attrs["worker"], signal.SIGKILL)
+    os.kill(min(before), signal.SIGKILL)
     wait_until(lambda: len(workers()) == 2 and workers() != before)
     wait_until(lambda: epochs_done(0) >= 2)
     os.killpg(process.pid, signal.SIGKILL)
@@ -164,6 +164,38 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
     assert [step for step, _ in curve(store, parent, "study/best_valid_accuracy")] == [1, 2, 3, 4]
     assert sorted(step for step, _ in curve(store, parent, "study/trial_valid_accuracy")) == [0, 1, 2, 3]
     assert parent.data.metrics["study/epochs_trained"] == 20
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_is_replaced_and_its_trial_goes_on_in_the_same_run(
+    study_address: str, store: str, tmp_path: Path, kmnist_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmnist.tuning.pool.SILENT_SECONDS", 4.0)
+
+    def epochs_done() -> int:
+        study = find_study(open_storage(study_address), "s")
+        return sum(len(trial.intermediate_values) for trial in study.trials()) if study else 0
+
+    def stop_a_worker() -> None:
+        wait_until(lambda: epochs_done() >= 1)
+        [server] = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
+        busiest = max(server.children(), key=lambda worker: worker.cpu_times().user)
+        busiest.suspend()
+
+    study = ["--study", "s", "--storage", study_address, "--trials", "1", "--pruner", "none", "--confirm-seeds", "0"]
+    slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--threads", "1"]
+    stopping = threading.Thread(target=stop_a_worker)
+    stopping.start()
+    done = kmnist_command("tune", *SMALL, *study, *slow)
+    stopping.join()
+    assert done.returncode == 0, done.stderr
+    assert "has given no sign of life for 4 seconds: it is killed, and another goes on with its trial" in done.stdout
+    [trial] = study_in(study_address, "s").trials()
+    assert trial.state == TrialState.COMPLETE
+    assert sorted(trial.intermediate_values) == [1, 2, 3, 4, 5]
+    parent, [run] = runs_of(store)
+    assert (parent.info.status, run.info.status) == ("FINISHED", "FINISHED")
+    assert curve(store, run) == sorted(trial.intermediate_values.items())
 
 
 @pytest.mark.slow

@@ -17,14 +17,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cyclopts
-from optuna import Trial
+from optuna.trial import TrialState
 
 from kmnist.cli.options import DataDir, Storage, TrackingUri
 from kmnist.tracking import connect
+from kmnist.tuning.claims import Claim, Nothing, claim
 from kmnist.tuning.definition import parse
-from kmnist.tuning.sessions import Session, Watch
+from kmnist.tuning.liveness import Liveness, Session
 from kmnist.tuning.storage import open_storage
-from kmnist.tuning.study import Nothing, TrackedStudy, create_study, find_study, load_study
+from kmnist.tuning.study import TrackedStudy, create_study, find_study, load_study
 from kmnist.tuning.table import trials_table
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
@@ -56,8 +57,8 @@ def workers(*, data_dir: DataDir = Path("data"), trials: int = 12, epochs: int =
         for count, threads in ((2, 1), (1, 1), (1, 2)):
             with TemporaryDirectory() as folder:
                 began = time.perf_counter()
-                crew = ["--workers", str(count), "--threads", str(threads)]
-                _tune(Path(folder), data_dir, "s", *same, *size, *crew)
+                pool = ["--workers", str(count), "--threads", str(threads)]
+                _tune(Path(folder), data_dir, "s", *same, *size, *pool)
                 seconds[count, threads] = time.perf_counter() - began
         for threads, found in ratios.items():
             found.append(seconds[1, threads] / seconds[2, 1])
@@ -156,31 +157,31 @@ def storage(*, storage: Storage, trials: int = 500, processes: int = 16) -> None
     data = {"dataset": "none", "train SHA-256": "none"}
     study = create_study(open_storage(storage), "storm", definition, budget, data)
     context = get_context("spawn")
-    crew = [context.Process(target=_take_all, args=(storage,)) for _ in range(processes)]
+    workers = [context.Process(target=_take_all, args=(storage,)) for _ in range(processes)]
     began = time.perf_counter()
-    for process in crew:
+    for process in workers:
         process.start()
-    for process in crew:
+    for process in workers:
         process.join()
     seconds = time.perf_counter() - began
     ended = study.trials()
     states = Counter(trial.state.name for trial in ended)
     rates = {trial.params["learning_rate"] for trial in ended}
     print(f"{processes} processes, {seconds:.1f} s: {dict(states)}, {len(rates)} different; ", end="")
-    whole = states == {"COMPLETE": trials} and len(rates) == trials and not any(process.exitcode for process in crew)
+    whole = states == {"COMPLETE": trials} and len(rates) == trials and not any(process.exitcode for process in workers)
     print("none lost, none double, none failed" if whole else "NOT ALL IS WELL")
     sys.exit(0 if whole else 1)
 
 
 def _take_all(storage: str) -> None:
-    study, watch = load_study(open_storage(storage), "storm"), Watch()
+    study, liveness, worker = load_study(open_storage(storage), "storm"), Liveness(), str(os.getpid())
     with Session(study.optuna) as session:
-        while (taken := study.claim(session.id, os.getpid(), watch)) is not Nothing.LEFT:
-            if isinstance(taken, Trial):
-                rate = taken.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+        while (taken := claim(study, session.id, worker, liveness)) is not Nothing.LEFT:
+            if isinstance(taken, Claim):
+                rate = taken.trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
                 for epoch in range(1, 4):
                     taken.report(rate, epoch)
-                study.optuna.tell(taken, rate)
+                taken.end(rate, TrialState.COMPLETE)
 
 
 def _tune(folder: Path, data_dir: Path, name: str, *options: str, until: float | None = None) -> TrackedStudy:

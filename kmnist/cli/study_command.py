@@ -1,4 +1,4 @@
-"""The work behind ``kmnist tune``: opens everything, conducts the study, confirms its best settings."""
+"""The work behind ``kmnist tune``: opens everything, works on the study, confirms its best settings."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,15 +14,15 @@ from kmnist.cli.study_worker import WorkerTask
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.datasets import load_dataset
-from kmnist.tracking import MlflowRun, connect, parent_run, point_to, reopen_run, run_page, run_url
+from kmnist.tracking import TUNE, MlflowRun, connect, parent_run, point_to, project_run, reopen_run, run_page, run_url
 from kmnist.training import resolve_device
-from kmnist.tuning.conduct import NoReport, Report, conduct
 from kmnist.tuning.confirm import confirmation_of, confirmations_table
 from kmnist.tuning.definition import Budget, parse
+from kmnist.tuning.liveness import Session
 from kmnist.tuning.report import StudyReport
-from kmnist.tuning.sessions import Session
 from kmnist.tuning.storage import StudyStorage, open_storage
 from kmnist.tuning.study import TrackedStudy, create_study, find_study, same_or_error
+from kmnist.tuning.supervise import NoReport, Report, supervise
 from kmnist.tuning.table import best_trial
 
 
@@ -54,14 +54,16 @@ def run_study(options: StudyOptions, name: str | None, file: Path | None, given:
     see_that_it_can_be_written(options.work_dir)
     device = resolve_device(options.device)
     client = connect(options.tracking_uri)
+    made = project_run(client, TUNE)
     study = _open_study(options, storage, name, file, given)
     with study.lock():
         if "run_id" not in study.optuna.user_attrs:
             tags = {"study": study.name, "study.id": study.optuna.user_attrs["id"], "kind": "study"}
-            made = parent_run(client, options.experiment_name, f"study {study.name}", tags)
-            study.optuna.set_user_attr("run_id", made.info.run_id)
+            parent = parent_run(client, options.experiment_name, f"study {study.name}", tags, made)
+            study.optuna.set_user_attr("run_id", parent.info.run_id)
     entity = reopen_run(client, study.optuna.user_attrs["run_id"], finished_too=True)
-    point_to(client, entity, f"study {study.name}")
+    if made is not None:
+        point_to(client, made, entity, f"study {study.name}")
     screen = StudyScreen(options.quiet)
     screen.study(study, entity.info.run_id)
     task = WorkerTask(
@@ -76,7 +78,15 @@ def run_study(options: StudyOptions, name: str | None, file: Path | None, given:
 
     def work_on(worked_on: TrackedStudy, open_report: Callable[[], Report]) -> None:
         with Session(worked_on.optuna) as session, screen.trials(worked_on) as show:
-            conduct(worked_on, session.id, task.spawn, options.workers, open_report=open_report, show=show)
+            supervise(
+                worked_on,
+                session.id,
+                task.spawn,
+                options.workers,
+                open_report=open_report,
+                show=show,
+                say=screen.say,
+            )
 
     try:
         with ExitStack() as stack:

@@ -6,6 +6,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -48,22 +49,24 @@ class WorkerTask:
     device: str
     threads: int
 
-    def spawn(self, study: str, session: str) -> BaseProcess:
+    def spawn(self, study: str, session: str, worker: str, heartbeats: Connection) -> BaseProcess:
         """Start a worker."""
-        process = CONTEXT.Process(target=_run, args=(self, study, session), daemon=True)
+        process = CONTEXT.Process(target=_run, args=(self, study, session, worker, heartbeats), daemon=True)
         process.start()
         return process
 
 
-def _run(task: WorkerTask, study_name: str, session: str) -> None:
+def _run(task: WorkerTask, study_name: str, session: str, worker: str, heartbeats: Connection) -> None:
     # A terminal sends Ctrl-C to all processes; the command's own tells us in its turn, once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    from kmnist.tuning.pool import send_heartbeats
     from kmnist.tuning.storage import STORAGE_IS_AWAY
 
+    send_heartbeats(heartbeats)
     try:
-        _work(task, study_name, session)
+        _work(task, study_name, session, worker)
     except (KmnistError, *STORAGE_IS_AWAY) as error:
         complain(f"a worker of study {study_name} ended: {str(error).splitlines()[0]}")
         sys.exit(1)
@@ -71,12 +74,13 @@ def _run(task: WorkerTask, study_name: str, session: str) -> None:
         sys.exit(128 + signal.SIGTERM)
 
 
-def _work(task: WorkerTask, study_name: str, session: str) -> None:
+def _work(task: WorkerTask, study_name: str, session: str, worker: str) -> None:
     import torch
 
     from kmnist.checkpoint import FILE_NAME
     from kmnist.datasets import load_dataset
     from kmnist.tracking import ChildRuns, connect, wait_out
+    from kmnist.tracking.children import OUTAGE_SECONDS
     from kmnist.training import resolve_device
     from kmnist.tuning.storage import open_storage
     from kmnist.tuning.study import load_study
@@ -84,10 +88,10 @@ def _work(task: WorkerTask, study_name: str, session: str) -> None:
 
     torch.set_num_threads(task.threads)
     study = load_study(open_storage(task.storage), study_name)
-    client = wait_out(lambda: connect(task.tracking_uri), complain)
+    client = wait_out(lambda: connect(task.tracking_uri), OUTAGE_SECONDS, say=complain)
     start_run = ChildRuns(client, task.parent_id, task.work_dir, FILE_NAME, say=complain)
     data = load_dataset("sample" if study.data["dataset"] == "sample" else "kmnist", task.data_dir, progress=False)
-    work(study, session, start_run, data, resolve_device(task.device))
+    work(study, session, worker, start_run, data, resolve_device(task.device))
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:

@@ -2,39 +2,64 @@
 
 import logging
 import os
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import mlflow
+import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
 from mlflow.exceptions import MlflowException
-from mlflow.tracking.context.registry import resolve_tags
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+from sqlalchemy.exc import DBAPIError
 
 from kmnist.addresses import redact
 from kmnist.config import TrainConfig
-from kmnist.errors import SettingError, TrackingError, root_cause
-from kmnist.tracking.heartbeat import heartbeat
+from kmnist.errors import KmnistError, SettingError, TrackingError, root_cause
 
-# It announces each table that it makes.
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-logging.getLogger("alembic").setLevel(logging.WARNING)
-# MLflow's own retries would let one call on a dead server block for minutes; the journal does the waiting instead.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-# Its bars would be drawn across ours.
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# Its client prints where a run is when it ends one; we print that ourselves, and nothing with --quiet.
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
-#: Lets the UI open an experiment of ours with its charts, not with its pages for language models.
-AS_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+#: MLflow's own settings where the user has none.
+ENVIRONMENT = {
+    # A request whose answer was lost may have been done: what may be repeated is repeated by us.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # Its bars would be drawn across ours.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # Its client prints where a run is when it ends one; we print that ourselves, and nothing with --quiet.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+#: What they say about a database: each table that is made, and a traceback for each error that is raised anyway.
+LOGGERS = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL}
+CONNECT_SECONDS = 10
 WAY_OUT = (
     "Start the server, name another with --tracking-uri or MLFLOW_TRACKING_URI, "
     "or track into a local file: --tracking-uri sqlite:///mlflow.db"
 )
+
+
+class ServerAway(TrackingError):
+    """The server does not answer, or not now: what failed may succeed later."""
+
+
+@contextmanager
+def tracking_errors(what: str, way_out: str = "try again later") -> Iterator[None]:
+    """Whatever a server answers within the block, or a connection comes to, is told as a ``TrackingError`` of a line.
+
+    Args:
+        what: cannot be done, as the beginning of a sentence.
+        way_out: what to do about it.
+
+    Raises:
+        ServerAway: the server does not answer, or not now.
+        TrackingError: it refuses.
+    """
+    try:
+        yield
+    except KmnistError:
+        raise
+    except Exception as error:  # it comes in any of MLflow's, requests', SQLAlchemy's and protobuf's ways
+        status = error.get_http_status_code() if isinstance(error, MlflowException) else 500
+        kind = ServerAway if status >= 500 or status in (408, 429) else TrackingError
+        raise kind(f"{what}: {reason_of(error)}. {way_out[0].upper()}{way_out[1:]}") from error
 
 
 def connect(tracking_uri: str | None = None) -> MlflowClient:
@@ -47,35 +72,31 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
     Raises:
         TrackingError: the server does not answer, or refuses us.
     """
+    configure_mlflow()
     uri = tracking_uri or mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
-    try:
+    with tracking_errors(f"the tracking server {redact(uri)} cannot be used", WAY_OUT):
+        _connect_to_database(uri)
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
-    except Exception as error:  # a URI can fail in any of MLflow's, requests' and SQLAlchemy's ways
-        raise TrackingError(
-            f"the tracking server {redact(uri)} cannot be used: {reason_of(error)}. {WAY_OUT}"
-        ) from error
     return client
 
 
-def create_run(client: MlflowClient, experiment_name: str, run_name: str, tags: Mapping[str, str] | None = None) -> Run:
-    """A new RUNNING run, or the one that ``mlflow run`` made for us (``MLFLOW_RUN_ID``), with its name and ``tags``.
+def configure_mlflow() -> None:
+    """Set what MLflow is told through the environment and through loggers only."""
+    for name, text in ENVIRONMENT.items():
+        os.environ.setdefault(name, text)
+    for name, level in LOGGERS.items():
+        logging.getLogger(name).setLevel(level)
 
-    Raises:
-        TrackingError: the experiment is deleted, or the run cannot be made.
-    """
-    try:
-        if run_id := os.environ.get("MLFLOW_RUN_ID"):
-            for tag, text in {MLFLOW_RUN_NAME: run_name, **(tags or {})}.items():
-                client.set_tag(run_id, tag, text)
-            return client.get_run(run_id)
-        now = time.time_ns() // 1_000_000
-        return client.create_run(
-            _experiment_id(client, experiment_name), now, {**resolve_tags(), **heartbeat(), **(tags or {})}, run_name
-        )
-    except MlflowException as error:
-        raise TrackingError(f"no run can be made in {experiment_name!r}: {reason_of(error)}. {WAY_OUT}") from error
+
+def _connect_to_database(uri: str) -> None:
+    """Open a connection, once, to a database server. MLflow would try ten times, for minutes, and trace each."""
+    if uri.startswith(("postgresql", "mysql")):
+        engine = sqlalchemy.create_engine(uri, connect_args={"connect_timeout": CONNECT_SECONDS})
+        with engine.connect():
+            pass
+        engine.dispose()
 
 
 def reopen_run(client: MlflowClient, run_id: str, finished_too: bool = False) -> Run:
@@ -84,15 +105,11 @@ def reopen_run(client: MlflowClient, run_id: str, finished_too: bool = False) ->
     Raises:
         TrackingError: there is no such run on this server, or it has finished.
     """
-    try:
+    what = f"run {run_id} cannot be resumed on {redact(client.tracking_uri)}"
+    with tracking_errors(what, "is that where the run was tracked to? (--tracking-uri)"):
         run = client.get_run(run_id)
-        if run.info.status == RunStatus.to_string(RunStatus.FINISHED) and not finished_too:
-            raise TrackingError(f"run {run_id} has FINISHED: there is nothing to resume; start another for more epochs")
-    except MlflowException as error:
-        raise TrackingError(
-            f"run {run_id} cannot be resumed on {redact(client.tracking_uri)}: {reason_of(error)}. "
-            "Is that where the run was tracked to? (--tracking-uri)"
-        ) from error
+    if run.info.status == RunStatus.to_string(RunStatus.FINISHED) and not finished_too:
+        raise TrackingError(f"run {run_id} has FINISHED: there is nothing to resume; start another for more epochs")
     return run
 
 
@@ -133,25 +150,6 @@ def run_url(client: MlflowClient, run: Run) -> str:
     return f"to look at it: mlflow ui --backend-store-uri {redact(uri)}, then http://127.0.0.1:5000{page}"
 
 
-def _experiment_id(client: MlflowClient, name: str) -> str:
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return str(client.create_experiment(name, tags=AS_MODEL_TRAINING))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            experiment = client.get_experiment_by_name(name)  # another process made it just now
-            if experiment is None:
-                raise
-    if experiment.lifecycle_stage != "active":
-        raise TrackingError(
-            f"the experiment {name!r} is deleted; restore it (mlflow experiments restore "
-            f"--experiment-id {experiment.experiment_id}) or name another with --experiment-name"
-        )
-    return str(experiment.experiment_id)
-
-
 def _same(config: TrainConfig, name: str, text: str) -> bool:
     try:
         return TrainConfig.parse({**config.as_text(), name: text}) == config
@@ -162,7 +160,10 @@ def _same(config: TrainConfig, name: str, text: str) -> bool:
 def reason_of(error: Exception) -> str:
     """What an error comes down to, in a line, with what a wrong password or host needs added."""
     cause = root_cause(error)
-    told = cause if isinstance(cause, OSError) else error
+    if isinstance(error.__cause__, DBAPIError):  # which says first what it was about to do
+        told = error.__cause__.orig or error
+    else:
+        told = cause if isinstance(cause, OSError) else error
     line = redact((str(told).strip() or type(told).__name__).splitlines()[0])[:300]
     if "401" in line or "credentials" in line.lower():
         return f"{line}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"

@@ -1,18 +1,27 @@
 """A sign of life: a tag that a run's process renews, so that others can tell a long epoch from a dead process."""
 
+import re
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 
 from mlflow import MlflowClient
 
 TAG = "heartbeat"
 BEAT_SECONDS = 20.0
+LATEST_MS = 32_503_680_000_000  # the year 3000: what follows is no time that could be written as a date everywhere
 
 
 def heartbeat() -> dict[str, str]:
     """The tag of a run that lives now: milliseconds since 1970."""
     return {TAG: str(time.time_ns() // 1_000_000)}
+
+
+def last_beat_ms(tags: Mapping[str, str]) -> int | None:
+    """When a run gave its last sign of life, by the clock of its machine; ``None`` if that is not what the tag says."""
+    text = tags.get(TAG, "")
+    return int(text) if re.fullmatch(r"[0-9]{1,14}", text) and int(text) < LATEST_MS else None
 
 
 class Heartbeat:

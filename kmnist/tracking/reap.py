@@ -7,10 +7,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from kmnist.tracking.heartbeat import BEAT_SECONDS, TAG
+from kmnist.tracking.connect import tracking_errors
+from kmnist.tracking.creation import CREATION
+from kmnist.tracking.heartbeat import BEAT_SECONDS, TAG, last_beat_ms
 from kmnist.tracking.journal import unsent_bytes
 
 #: For how long a silent run is watched: two calls on a server that hangs for 20 s each, and a beat that is due.
@@ -19,18 +21,23 @@ PAGE = 1000
 
 
 def find_silent(client: MlflowClient, silent_seconds: float) -> list[Run]:
-    """The RUNNING runs, in all experiments, whose last sign of life is older than ``silent_seconds``.
+    """The RUNNING runs of ours, in all experiments, whose last sign of life is not of the last ``silent_seconds``.
 
-    Runs that never gave one are not ours, and are left out.
+    A run is ours if it has what all of our runs have from their beginning, and a sign of life that can be one. Its
+    time may lie ahead: clocks differ, and are set.
+
+    Raises:
+        TrackingError: the server does not answer.
     """
-    ids = [experiment.experiment_id for experiment in client.search_experiments()]
     found: list[Run] = []
     token = None
-    while ids:
-        page = client.search_runs(ids, "attributes.status = 'RUNNING'", max_results=PAGE, page_token=token)
-        found += [run for run in page if run.data.tags.get(TAG, "").isdigit() and _age(run) > silent_seconds]
-        if not (token := page.token):
-            break
+    with tracking_errors("the runs cannot be looked through"):
+        ids = [experiment.experiment_id for experiment in client.search_experiments()]
+        while ids:
+            page = client.search_runs(ids, "attributes.status = 'RUNNING'", max_results=PAGE, page_token=token)
+            found += [run for run in page if _is_ours(run) and abs(_age(run)) > silent_seconds]
+            if not (token := page.token):
+                break
     return found
 
 
@@ -45,6 +52,9 @@ def reap(
 
     Yields:
         The run, and what became of it, in words.
+
+    Raises:
+        TrackingError: the server does not answer.
     """
     watched = []
     for run in runs:
@@ -61,28 +71,52 @@ def reap(
         watching(len(watched))
         time.sleep(WATCH_SECONDS)
     for run in watched:
-        now = client.get_run(run.info.run_id)
-        if now.info.status != "RUNNING":
+        with tracking_errors(f"run {run.info.run_id} cannot be read"):
+            now = client.get_run(run.info.run_id)
+        if now.info.lifecycle_stage != "active":
+            yield run, "left alone: it has been deleted"
+        elif now.info.status != "RUNNING":
             yield run, f"left alone: it has ended as {now.info.status}"
-        elif now.data.tags[TAG] != run.data.tags[TAG]:
+        elif now.data.tags.get(TAG) != run.data.tags[TAG]:
             yield run, "left alone: it gave a sign of life"
         else:
             yield run, _end(client, now)
 
 
 def _end(client: MlflowClient, run: Run) -> str:
-    run_id, last_ms = run.info.run_id, int(run.data.tags[TAG])
+    run_id, last_ms = run.info.run_id, _last_beat(run)
     said = f"no sign of life since {datetime.fromtimestamp(last_ms / 1000):%Y-%m-%d %H:%M:%S}"
     note = run.data.tags.get(MLFLOW_RUN_NOTE, "")
     told = f"Ended by `kmnist reap`: {said}. Where its checkpoint is, `kmnist train --resume {run_id}` goes on with it."
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{note}\n\n{told}".strip())
-    client.set_tag(run_id, "end_reason", f"its process is gone: {said}")
-    client.set_terminated(run_id, "KILLED", last_ms)
+    tags = {"end_reason": f"its process is gone: {said}"}
+    if told not in note:  # as it is after an outage between the note and the end
+        tags[MLFLOW_RUN_NOTE] = f"{note}\n\n{told}".strip()
+    # A clock that was wrong must not give it an end before its start, or one that is yet to come.
+    ended_ms = last_ms if run.info.start_time <= last_ms <= _now_ms() else _now_ms()
+    with tracking_errors(f"run {run_id} cannot be ended"):
+        client.log_batch(run_id, tags=[RunTag(tag, text) for tag, text in tags.items()])
+        client.set_terminated(run_id, "KILLED", ended_ms)
     return f"KILLED: {said}"
 
 
+def _is_ours(run: Run) -> bool:
+    """Others may have a tag of that name; runs made before there was ``CREATION`` have our version."""
+    tags = run.data.tags
+    return last_beat_ms(tags) is not None and (CREATION in tags or "version.kmnist" in tags)
+
+
+def _last_beat(run: Run) -> int:
+    last = last_beat_ms(run.data.tags)
+    assert last is not None  # or it is not ours
+    return last
+
+
 def _age(run: Run) -> float:
-    return time.time() - int(run.data.tags[TAG]) / 1000
+    return (_now_ms() - _last_beat(run)) / 1000
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _is_held(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from optuna.trial import TrialState
 
-from kmnist.tuning.sessions import PREFIX, Watch
+from kmnist.tuning.liveness import PREFIX, Liveness
 from kmnist.tuning.storage import StudyStorage, reading
 from kmnist.tuning.study import TrackedStudy, all_studies
 from kmnist.tuning.table import best_trial
@@ -31,8 +31,8 @@ def _row(study: TrackedStudy) -> dict[str, str]:
 
 
 def _state(study: TrackedStudy, ended: int) -> str:
-    attrs, watch = study.optuna.user_attrs, Watch()
-    if any(not watch.is_dead(name.removeprefix(PREFIX), attrs) for name in attrs if name.startswith(PREFIX)):
+    attrs, liveness = study.optuna.user_attrs, Liveness()
+    if any(not liveness.is_dead(name.removeprefix(PREFIX), attrs) for name in attrs if name.startswith(PREFIX)):
         return "running"
     if attrs["out_of_time"]:
         return "out of time"

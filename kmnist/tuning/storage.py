@@ -11,14 +11,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import optuna
 from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy import URL, NullPool, create_engine, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from kmnist.addresses import parse_database, redact
@@ -142,19 +142,22 @@ class _KillProofLock(JournalFileOpenLock):
 
 
 class PostgresStorage:
-    """A PostgreSQL database, reached with psycopg."""
+    """A PostgreSQL database, reached with psycopg. A process holds one connection, two while it has the lock."""
 
     def __init__(self, url: URL, shown: str) -> None:
         self.shown = shown
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces each table
-        options = {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True}
+        options: dict[str, Any] = {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True}
         try:
-            self._locks: Engine = create_engine(url, **options)
+            self._engine = create_engine(url, poolclass=NullPool, **options)
             with self.lock("make the tables"):
-                database = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options)
+                # A server takes a hundred connections: many workers must not hold more than they use.
+                database = RDBStorage(
+                    url.render_as_string(hide_password=False), engine_kwargs={"pool_size": 1, **options}
+                )
             self.optuna: BaseStorage = database
-            for engine in (self._locks, database.engine):
-                weakref.finalize(self, engine.dispose)  # Optuna itself would leave its connections open
+            self._engine = database.engine
+            weakref.finalize(self, database.engine.dispose)  # Optuna itself would leave its connections open
         except ImportError as error:
             raise StudyError("PostgreSQL needs another package: pip install 'psycopg[binary]'") from error
         except (SQLAlchemyError, ArgumentError, RuntimeError) as error:
@@ -165,7 +168,7 @@ class PostgresStorage:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """See :class:`StudyStorage`. PostgreSQL frees it at the end of the transaction or of the connection."""
-        with self._locks.begin() as connection:
+        with self._engine.begin() as connection:
             key = zlib.crc32(name.encode()) - 2**31
             connection.execute(text("SELECT pg_advisory_xact_lock(:space, :key)"), {"space": LOCK_SPACE, "key": key})
             yield

@@ -1,24 +1,21 @@
-"""One study in its storage: its definition, its budget, and who may take which trial."""
+"""One study in its storage: its definition, its budget, and which command writes it down."""
 
 import re
 import uuid
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import Enum
 from typing import Annotated
 
 import optuna
-from optuna import Trial
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
 
 from kmnist.errors import StudyError
 from kmnist.tuning.definition import Budget, Definition
+from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.pruners import build_pruner
-from kmnist.tuning.samplers import build_sampler, fitting
-from kmnist.tuning.sessions import Watch
+from kmnist.tuning.samplers import fitting
 from kmnist.tuning.storage import StudyStorage, reading
 
 NAME_RULE = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
@@ -40,13 +37,6 @@ class _Attrs(BaseModel):
 
 #: The values, and the values by epoch, of every trial.
 _TRIALS = TypeAdapter(list[tuple[list[float] | None, dict[int, float]]])
-
-
-class Nothing(Enum):
-    """Why a worker is given no trial."""
-
-    YET = "all trials are taken, but one may be given up"
-    LEFT = "the study is over"
 
 
 @dataclass(frozen=True)
@@ -93,86 +83,15 @@ class TrackedStudy:
         """Its trials, or those in some states."""
         return self.optuna.get_trials(deepcopy=False, states=states or None)
 
-    def claim(self, session: str, worker: int, watch: Watch) -> Trial | Nothing:
-        """Take a trial: one that its worker left unfinished, or a new one while the budget lasts.
-
-        In one step, under the study's lock: no trial is taken twice, and no more are made than the budget allows. A
-        trial that lost its worker keeps its number, its settings and its run.
-
-        Args:
-            session: of the command.
-            worker: process id.
-            watch: knows the dead sessions.
-        """
-        with self.lock():
-            trials = self.trials()
-            attrs = self.optuna.user_attrs
-            budget = Budget.model_validate_json(attrs["budget"])
-            running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-            for trial in running:
-                if not (held := trial.user_attrs.get("session")) or watch.is_dead(held, attrs):
-                    deaths = trial.user_attrs.get("deaths", 0) + bool(held)  # one that was given up did not die
-                    self._mark(trial._trial_id, session=session, worker=worker, deaths=deaths)
-                    self._aim_sampler(trial.number, budget)
-                    return Trial(self.optuna, trial._trial_id)
-            over = attrs["out_of_time"] or len(trials) >= budget.trials or _no_epoch_left(trials, budget)
-            if over:
-                return Nothing.YET if running else Nothing.LEFT
-            self._aim_sampler(len(trials), budget)
-            new = self.optuna.ask()
-            self._mark(new._trial_id, session=session, worker=worker, epochs_begun=1)
-            return new
-
-    def reserve_epoch(self, trial: Trial, number: int) -> str | None:
-        """Ask for one more epoch of a trial.
-
-        Returns:
-            Why it must not be begun; ``None`` if it may.
-        """
-        attrs = self.optuna.user_attrs
-        if attrs["out_of_time"]:
-            return "the study's time is up"
-        budget = Budget.model_validate_json(attrs["budget"])
-        if not budget.max_epochs_total:
-            return None
-        with self.lock():
-            trials = self.trials()
-            if number <= trials[trial.number].user_attrs.get("epochs_begun", 1):
-                return None  # it was counted before its worker died
-            if _no_epoch_left(trials, budget):
-                return f"the study's {budget.max_epochs_total} epochs are used up"
-            trial.set_user_attr("epochs_begun", number)
-            return None
-
-    def end(self, trial: Trial, value: float | None, state: TrialState) -> None:
-        """End a trial, and give back the epoch that it asked for and, out of patience, did not begin."""
-        trained = len(self.trials()[trial.number].intermediate_values)
-        if trained < trial.user_attrs.get("epochs_begun", 1):
-            trial.set_user_attr("epochs_begun", trained)
-        self.optuna.tell(trial, value, state)
-
-    def release(self, session: str, worker: int, died: bool) -> None:
-        """Give up what a worker has taken: another may go on with it."""
-        for trial in self.trials(TrialState.RUNNING):
-            if trial.user_attrs.get("session") == session and trial.user_attrs["worker"] == worker:
-                self._mark(trial._trial_id, deaths=trial.user_attrs.get("deaths", 0) + died, session="")
-
-    def lead(self, session: str, watch: Watch) -> bool:
+    def lead(self, session: str, liveness: Liveness) -> bool:
         """Become, or stay, the one command that writes the study's own run."""
         with self.lock():
             leader = self.optuna.user_attrs.get("leader")
-            if leader and leader != session and not watch.is_dead(leader, self.optuna.user_attrs):
+            if leader and leader != session and not liveness.is_dead(leader, self.optuna.user_attrs):
                 return False
             if leader != session:
                 self.optuna.set_user_attr("leader", session)
             return True
-
-    def _aim_sampler(self, number: int, budget: Budget) -> None:
-        self.optuna.sampler = build_sampler(self.definition, budget.trials, number)
-
-    def _mark(self, trial_id: int, **attrs: str | int) -> None:
-        for name, value in attrs.items():
-            self.storage.optuna.set_trial_user_attr(trial_id, name, value)
 
 
 def create_study(
@@ -271,8 +190,3 @@ def same_or_error(study: TrackedStudy, definition: Definition, data: dict[str, s
 
 def _direction(definition: Definition) -> StudyDirection:
     return StudyDirection.MAXIMIZE if definition.objective.maximise else StudyDirection.MINIMIZE
-
-
-def _no_epoch_left(trials: Iterable[FrozenTrial], budget: Budget) -> bool:
-    begun = sum(int(trial.user_attrs.get("epochs_begun", 1)) for trial in trials)
-    return 0 < budget.max_epochs_total <= begun

@@ -1,30 +1,39 @@
-"""A worker: takes trials and performs them until its study is over."""
+"""A worker: takes trials and trains them until its study is over."""
 
-import os
 import time
 from functools import lru_cache
 
 import torch
-from optuna import Trial
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.experiment import Splits, prepare
-from kmnist.tuning.perform import perform
+from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim, release
+from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.runs import StartRun
-from kmnist.tuning.sessions import Watch
-from kmnist.tuning.study import Nothing, TrackedStudy
+from kmnist.tuning.study import TrackedStudy
+from kmnist.tuning.trial import run_trial
 
 POLL_SECONDS = 0.5
 
 
-def work(study: TrackedStudy, session: str, start_run: StartRun, data: Dataset, device: torch.device | str) -> None:
-    """Perform trials until nothing is left, and none that runs elsewhere may be given up.
+def work(
+    study: TrackedStudy, session: str, worker: str, start_run: StartRun, data: Dataset, device: torch.device | str
+) -> None:
+    """Train trials until nothing is left, and none that another worker has may be given up.
+
+    Args:
+        study: to work on.
+        session: id of the command's.
+        worker: id of this worker.
+        start_run: makes runs.
+        data: to train on.
+        device: to compute on.
 
     Raises:
         one of NOT_THE_TRIALS, KeyboardInterrupt: the trial at hand is given up, for another worker to go on with.
     """
-    watch, worker = Watch(), os.getpid()
+    liveness = Liveness()
 
     @lru_cache(maxsize=2)
     def split(valid_fraction: float, seed: int) -> Splits:
@@ -34,12 +43,14 @@ def work(study: TrackedStudy, session: str, start_run: StartRun, data: Dataset, 
         """Those of most trials are the same: once."""
         return split(config.valid_fraction, config.seed)
 
-    while (taken := study.claim(session, worker, watch)) is not Nothing.LEFT:
-        if not isinstance(taken, Trial):
+    while (taken := claim(study, session, worker, liveness)) is not Nothing.LEFT:
+        if not isinstance(taken, Claim):
             time.sleep(POLL_SECONDS)
             continue
         try:
-            perform(study, taken, start_run, splits_for, device)
+            run_trial(taken, start_run, splits_for, device)
+        except ClaimLost:  # another goes on with it
+            continue
         except BaseException:
-            study.release(session, worker, died=False)
+            release(study, worker, died=False)
             raise

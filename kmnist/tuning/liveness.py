@@ -34,7 +34,6 @@ class Session:
         self._record: dict[str, Any] = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "started": psutil.Process().create_time(),
             "beat": 0,
         }
 
@@ -61,7 +60,7 @@ class Session:
         self._study.set_user_attr(PREFIX + self.id, dict(self._record))
 
 
-class Watch:
+class Liveness:
     """Tells the dead sessions from the living, as seen from this process."""
 
     def __init__(self) -> None:
@@ -70,19 +69,28 @@ class Watch:
     def is_dead(self, session: str, study_attrs: Mapping[str, Any]) -> bool:
         """Whether a session has ended or died.
 
-        On this machine that is known at once. On another, a session is dead when its counter has stood still for
-        a minute *of our clock*: clocks of two machines are not compared.
+        On this machine it is dead at once when its process is gone, and not while somebody has merely stopped it. Else
+        it is dead when its counter has stood still for a minute *of our clock*, and of one that nobody sets: the
+        clocks of two machines are not compared.
         """
         record = study_attrs.get(PREFIX + session)
         if record is None or record["beat"] is None:
             return True
         if record["host"] == socket.gethostname():
-            try:
-                return bool(abs(psutil.Process(record["pid"]).create_time() - record["started"]) > 1)
-            except psutil.NoSuchProcess:
+            status = _status(record["pid"])
+            if status in (None, psutil.STATUS_ZOMBIE):
                 return True
+            if status == psutil.STATUS_STOPPED:
+                return False
         beat, since = self._seen.get(session, (None, 0.0))
         if beat != record["beat"]:
             self._seen[session] = (record["beat"], time.monotonic())
             return False
         return time.monotonic() - since > GRACE_SECONDS
+
+
+def _status(pid: int) -> str | None:
+    try:
+        return str(psutil.Process(pid).status())
+    except psutil.NoSuchProcess:
+        return None

@@ -9,7 +9,6 @@ from typing import Any, Self, cast
 
 import pytest
 import torch
-from optuna import Trial
 from optuna.trial import FrozenTrial, TrialState
 
 from kmnist.checkpoint import FILE_NAME
@@ -19,10 +18,11 @@ from kmnist.errors import CheckpointError, Stopped, TrainingDiverged
 from kmnist.experiment import Splits, Trained
 from kmnist.metrics import Metrics
 from kmnist.training.fit import Epoch
-from kmnist.tuning import perform as room
-from kmnist.tuning.perform import perform
-from kmnist.tuning.sessions import Watch
+from kmnist.tuning import trial as room
+from kmnist.tuning.claims import Claim, ClaimLost, claim, release
+from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.study import TrackedStudy
+from kmnist.tuning.trial import run_trial
 from tests.memory_run import MemoryRun
 from tests.test_study import make
 
@@ -70,9 +70,9 @@ def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path / "runs")
 
 
-def take(study: TrackedStudy) -> Trial:
-    taken = study.claim("", 1, Watch())  # of no session: it can be taken again at once
-    assert isinstance(taken, Trial)
+def take(study: TrackedStudy, worker: str = "mine") -> Claim:
+    taken = claim(study, "", worker, Liveness())  # of no session: it can be taken again at once
+    assert isinstance(taken, Claim)
     return taken
 
 
@@ -98,13 +98,13 @@ def scripted(numbers: Numbers | BaseException, then: BaseException | None = None
 def run_one(
     study: TrackedStudy, runs: Runs, monkeypatch: pytest.MonkeyPatch, script: Callable[..., Trained]
 ) -> FrozenTrial:
-    """Perform one trial with a script; gives what Optuna has of it."""
+    """Run one trial with a script; gives what Optuna has of it."""
     monkeypatch.setattr(room, "train_epochs", script)
     trial = take(study)
     try:
-        perform(study, trial, runs, lambda config: cast(Splits, Split()), "cpu")
+        run_trial(trial, runs, lambda config: cast(Splits, Split()), "cpu")
     finally:
-        study.release("", 1, died=False)
+        release(study, "mine", died=False)
     return study.trials()[trial.number]
 
 
@@ -187,11 +187,33 @@ def test_a_trial_that_is_not_to_blame_stays_and_is_taken_up_again(
     assert runs.again == [False, True]
 
 
+def test_a_worker_whose_trial_went_to_another_ends_its_run_and_nothing_else(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make(str(tmp_path / "s.log"))
+
+    def numbers() -> Iterable[float]:
+        yield 0.5
+        release(study, "mine", died=True)
+        other.append(take(study, "other"))
+        yield 0.6
+
+    other: list[Claim] = []
+    with pytest.raises(ClaimLost) as lost:
+        run_one(study, runs, monkeypatch, scripted(numbers()))
+    assert runs.made["0"].ended_by is lost.value  # a Stopped: its run is KILLED
+    assert runs.made["0"].tags["trial.state"] == "RUNNING"
+    assert not runs.made["0"].discarded
+    [trial] = study.trials()
+    assert (trial.state, trial.intermediate_values) == (TrialState.RUNNING, {1: 0.5})
+    assert trial.user_attrs["worker"] == "other"
+
+
 def test_a_trial_whose_workers_keep_dying_fails(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = make(str(tmp_path / "s.log"))
     trial = take(study)
     for _ in range(3):
-        study.release("", 1, died=True)
+        release(study, "mine", died=True)
         take(study)
     assert trial.number == 0
     failed = run_one(study, runs, monkeypatch, scripted([0.5]))
@@ -205,7 +227,7 @@ def test_an_epoch_between_two_deaths_makes_them_two_accidents(
     study = make(str(tmp_path / "s.log"))
     take(study)
     for _ in range(4):
-        study.release("", 1, died=True)
+        release(study, "mine", died=True)
         with pytest.raises(KeyboardInterrupt):
             run_one(study, runs, monkeypatch, scripted([0.5], then=KeyboardInterrupt()))
     assert run_one(study, runs, monkeypatch, scripted([0.5])).state == TrialState.COMPLETE
@@ -248,15 +270,15 @@ REAL: dict[str, Any] = {"hidden": "16", "batch_size": 64, "precision": "fp32", "
 
 def interrupt_after(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next training be interrupted after an epoch, as by a signal."""
-    judge = room._Judge.__call__
+    pruning = room._Pruning.__call__
 
     def interrupted(self: Any, epoch: Epoch, best: Epoch) -> None:
-        judge(self, epoch, best)
+        pruning(self, epoch, best)
         if epoch.number == number:
             time.sleep(0.3)  # its checkpoint is written in the background
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(room._Judge, "__call__", interrupted)
+    monkeypatch.setattr(room._Pruning, "__call__", interrupted)
 
 
 def test_an_interrupted_trial_goes_on_from_its_checkpoint_and_never_sees_the_test_split(
@@ -266,7 +288,7 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_and_never_sees_the_tes
 
     def train_one(study: TrackedStudy, runs: Runs) -> FrozenTrial:
         trial = take(study)
-        perform(study, trial, runs, lambda config: sealed, "cpu")
+        run_trial(trial, runs, lambda config: sealed, "cpu")
         return study.trials()[trial.number]
 
     undisturbed = train_one(make(str(tmp_path / "a.log"), **REAL), Runs(tmp_path / "undisturbed"))
@@ -275,7 +297,7 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_and_never_sees_the_tes
         interrupt_after(2, patch)
         with pytest.raises(KeyboardInterrupt):
             train_one(study, runs)
-    study.release("", 1, died=False)
+    release(study, "mine", died=False)
     assert (runs.made["0"].folder / FILE_NAME).exists()
     resumed = train_one(study, runs)
     assert resumed.params == undisturbed.params
@@ -295,12 +317,12 @@ def test_a_trial_that_its_worker_had_no_time_to_prune_is_pruned_by_the_next(
             run_one(study, runs, patch, scripted([0.99, 0.99, 0.99, 0.99]))
     trial = take(study)
     with monkeypatch.context() as patch:
-        patch.setattr(room._Judge, "decide", lambda self, epoch: None)
+        patch.setattr(room._Pruning, "decide", lambda self, epoch: None)
         interrupt_after(2, patch)
         with pytest.raises(KeyboardInterrupt):
-            perform(study, trial, runs, lambda config: splits, "cpu")
-    study.release("", 1, died=False)
-    perform(study, take(study), runs, lambda config: splits, "cpu")
+            run_trial(trial, runs, lambda config: splits, "cpu")
+    release(study, "mine", died=False)
+    run_trial(take(study), runs, lambda config: splits, "cpu")
     ended = study.trials()[5]
     assert (ended.state, len(ended.intermediate_values)) == (TrialState.PRUNED, 2)
 
@@ -309,7 +331,7 @@ def test_a_confirmation_is_a_whole_run_with_its_test(splits: Splits, runs: Runs,
     definition_of = make(str(tmp_path / "s.log"), **REAL)
     study = replace(definition_of, definition=replace(definition_of.definition, confirms="s"))
     trial = take(study)
-    perform(study, trial, runs, lambda config: splits, "cpu")
+    run_trial(trial, runs, lambda config: splits, "cpu")
     run = runs.made["0"]
     assert study.trials()[0].user_attrs["test_accuracy"] == next(iter(run.curve("test/accuracy").values()))
     assert (run.tags["kind"], run.tags["study"], run.tags["confirmation"]) == ("confirmation", "s", "s")

@@ -1,0 +1,143 @@
+"""Making a run exactly once, whatever becomes of the request or of its answer.
+
+A server gives a run its id, so a creation that is repeated makes a second run: one whose answer was lost must not be.
+Each creation therefore has a tag of its own, which is looked for before every further attempt.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import tenacity
+from mlflow import MlflowClient
+from mlflow.entities import Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+
+from kmnist.errors import TrackingError
+from kmnist.tracking.connect import WAY_OUT, ServerAway, tracking_errors
+from kmnist.tracking.heartbeat import heartbeat
+from kmnist.tracking.project import TRAIN, project_run
+
+T = TypeVar("T")
+CREATION = "kmnist.creation"
+#: Lets the UI open an experiment of ours with its charts, not with its pages for language models.
+AS_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+START_SECONDS = 20.0  # that a command waits at its start
+
+
+def create_run(
+    client: MlflowClient,
+    experiment_name: str,
+    run_name: str,
+    tags: Mapping[str, str] | None = None,
+    *,
+    made: Run | None = None,
+) -> Run:
+    """A new RUNNING run with a name and ``tags``; or ``made``, or what ``mlflow run`` has made for this training.
+
+    A server that answers with an outage is waited for, for a while.
+
+    Raises:
+        TrackingError: the experiment is deleted, the run cannot be made, or that of ``mlflow run`` is not for us.
+    """
+    made = made or project_run(client, TRAIN)
+    creation = Creation(client, run_name, tags or {})
+
+    def attempt() -> Run:
+        with tracking_errors(f"no run can be made in {experiment_name!r}", WAY_OUT):
+            if made is None:
+                return creation(experiment_id(client, experiment_name))
+            taken = {MLFLOW_RUN_NAME: run_name, **creation.tags}
+            client.log_batch(made.info.run_id, tags=[RunTag(tag, text) for tag, text in taken.items()])
+            return client.get_run(made.info.run_id)
+
+    return wait_out(attempt, START_SECONDS, on=ServerAway)
+
+
+class Creation:
+    """One run that is to be made. Called again after an error, it finds what the server made all the same.
+
+    Args:
+        client: of the server.
+        name: of the run.
+        tags: of the run, besides those that all runs have.
+
+    Attributes:
+        tags: all that it is given.
+        tried: whether the server has been asked.
+    """
+
+    def __init__(self, client: MlflowClient, name: str, tags: Mapping[str, str]) -> None:
+        self._client, self._name, self.tried = client, name, False
+        self.tags: dict[str, str] = {CREATION: uuid.uuid4().hex, **heartbeat(), **tags}
+
+    def __call__(self, experiment_id: str) -> Run:
+        """The run, in an experiment. If there is more than one, for requests get repeated on the way, the others go."""
+        found = self._found(experiment_id) if self.tried else []
+        if not found:
+            self.tried = True
+            now = time.time_ns() // 1_000_000
+            made = self._client.create_run(experiment_id, now, {**resolve_tags(), **self.tags}, self._name)
+            found = self._found(experiment_id) or [made]
+        for extra in found[1:]:
+            self._client.delete_run(extra.info.run_id)
+        return found[0]
+
+    def _found(self, experiment_id: str) -> list[Run]:
+        own = f"tags.`{CREATION}` = '{self.tags[CREATION]}'"
+        return list(self._client.search_runs([experiment_id], own, order_by=["attributes.start_time ASC"]))
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """Of an experiment, made if it is not there.
+
+    Raises:
+        TrackingError: it is deleted.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, tags=AS_MODEL_TRAINING))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(name)  # another process made it just now
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage != "active":
+        raise TrackingError(
+            f"the experiment {name!r} is deleted; restore it (mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}) or name another with --experiment-name"
+        )
+    return str(experiment.experiment_id)
+
+
+def wait_out(
+    action: Callable[[], T],
+    seconds: float,
+    *,
+    on: type[TrackingError] = TrackingError,
+    say: Callable[[str], None] = lambda line: None,
+) -> T:
+    """Do something that needs the server, again and again while it raises ``on``, for at most so many seconds.
+
+    Raises:
+        TrackingError: the last one.
+    """
+
+    def tell(state: tenacity.RetryCallState) -> None:
+        if state.attempt_number == 2:  # one lost connection is no news
+            error = state.outcome.exception() if state.outcome else None
+            say(f"waiting for the tracking server: {error}")
+
+    waiting = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(on),
+        wait=tenacity.wait_exponential(multiplier=0.5, max=15),
+        stop=tenacity.stop_after_delay(seconds),
+        before_sleep=tell,
+        reraise=True,
+    )
+    return waiting(action)

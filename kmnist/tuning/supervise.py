@@ -1,0 +1,119 @@
+"""The command's part in a study: see that it is worked on, count its time, and have it written down."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from optuna.trial import FrozenTrial
+
+from kmnist.errors import StudyError
+from kmnist.tuning.liveness import Liveness
+from kmnist.tuning.pool import Pool, Spawn
+from kmnist.tuning.storage import STORAGE_IS_AWAY
+from kmnist.tuning.study import TrackedStudy
+
+TICK_SECONDS = 0.5
+AWAY_SECONDS = 600.0  # that the storage may be away
+
+
+class Report(Protocol):
+    """Where the study is written down, while it runs."""
+
+    def __call__(self, trials: Sequence[FrozenTrial], *, final: bool) -> None:
+        """Take what the study has come to."""
+
+
+class NoReport:
+    """A study that is written down elsewhere."""
+
+    def __call__(self, trials: Sequence[FrozenTrial], *, final: bool) -> None:
+        """Writes nothing."""
+
+
+def supervise(
+    study: TrackedStudy,
+    session: str,
+    spawn: Spawn,
+    workers: int,
+    *,
+    open_report: Callable[[], Report],
+    show: Callable[[Sequence[FrozenTrial]], None],
+    say: Callable[[str], None],
+) -> None:
+    """Work on a study until its budget is met, with ``workers`` processes.
+
+    Args:
+        study: to work on.
+        session: the id of this command's.
+        spawn: starts a worker.
+        workers: how many at once.
+        open_report: called when this command becomes the one that writes the study's own run.
+        show: called with all trials, twice a second.
+        say: told about workers that hang.
+
+    Raises:
+        StudyError: workers die one after the other, or the storage has not answered for long.
+        KeyboardInterrupt: after the workers have ended their runs.
+    """
+    liveness = Liveness()
+    leading: tuple[Report, _Clock] | None = None
+    ended, over = 0, False
+    try:
+        with Pool(study, session, spawn, workers, say) as pool:
+            working, answered = True, time.monotonic()
+            while working:
+                try:
+                    trials = study.trials()  # first, so that no worker is started while the storage is away
+                    working = pool.renew()
+                    if leading is None and study.lead(session, liveness):
+                        leading = open_report(), _Clock(study)
+                    if leading is not None:
+                        report, clock = leading
+                        clock.tick()
+                        report(trials, final=False)
+                except STORAGE_IS_AWAY as error:
+                    if time.monotonic() - answered > AWAY_SECONDS:
+                        raise StudyError(f"storage {study.storage.shown} has not answered for long: {error}") from error
+                    liveness = Liveness()  # nobody could give a sign of life meanwhile
+                    time.sleep(TICK_SECONDS)
+                    continue
+                answered = time.monotonic()
+                finished = sum(trial.state.is_finished() for trial in trials)
+                if finished > ended:
+                    pool.forgive()
+                    ended = finished
+                show(trials)
+                time.sleep(TICK_SECONDS)
+            over = True
+    finally:
+        if leading is not None:
+            report, clock = leading
+            clock.save()
+            report(study.trials(), final=over)  # who interrupts does not want to wait
+
+
+class _Clock:
+    """The seconds for which a study was worked on, by all its commands one after the other; ends it when time is up."""
+
+    def __init__(self, study: TrackedStudy) -> None:
+        self._study = study
+        self._before = float(study.optuna.user_attrs.get("seconds", 0))
+        self._started = self._saved = time.monotonic()
+
+    def tick(self) -> None:
+        """Called often by the leader."""
+        now = time.monotonic()
+        timeout = self._study.budget.timeout
+        if (
+            timeout
+            and self._before + now - self._started >= timeout
+            and not self._study.optuna.user_attrs["out_of_time"]
+        ):
+            self._study.optuna.set_user_attr("out_of_time", True)
+        if now - self._saved > 10:
+            self.save()
+
+    def save(self) -> None:
+        """Write the seconds down."""
+        self._saved = time.monotonic()
+        self._study.optuna.set_user_attr("seconds", self._before + self._saved - self._started)
