@@ -20,7 +20,9 @@ BEST_EPOCH = "best_epoch"
 # Tags.
 DATASET, OFFICIAL, END_REASON, INITIAL_DIGEST = "dataset", "data.official", "end_reason", "init_from.sha256"
 STUDY, STUDY_ID, KIND, TRIAL = "study", "study.id", "kind", "trial"
-OFFERED_RUN = "study.offered_run"
+OFFERED_RUN, OFFERED, BEST_RUN, BEST_TRIAL = "study.offered_run", "study.offered", "study.best_run", "study.best_trial"
+BEST_OF_STUDY, CONFIRMATION, TRIAL_STATE, TRIAL_VALUE = "study.best", "confirmation", "trial.state", "trial.value"
+KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION = "study", "trial", "confirmation"  # values of KIND
 
 # Artifacts.
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from kmnist.errors import TrackingError
-from kmnist.tracking import ChildRuns, MlflowRun, connect, create_run, parent_run, point_to
+from kmnist.tracking import ChildRuns, MlflowRun, connect, parent_run, point_to
 from tests.servers import MlflowServer
 
 PARENT = "mlflow.parentRunId"

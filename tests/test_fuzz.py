@@ -15,7 +15,8 @@ from kmnist.checkpoint import FILE_NAME, load_checkpoint
 from kmnist.cli.main import app
 from kmnist.cli.options import given_settings
 from kmnist.config import TrainConfig
-from kmnist.data import Dataset, idx_bytes
+from kmnist.data import Dataset
+from kmnist.data.idx import idx_bytes
 from kmnist.errors import KmnistError
 from kmnist.prediction.sources import find_pictures
 from kmnist.tuning.definition import parse

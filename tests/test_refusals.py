@@ -10,13 +10,14 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
 
 from kmnist.config import TrainConfig
-from kmnist.figures import confusion_image
-from kmnist.models import build
+from kmnist.data.kmnist import SPEC
+from kmnist.figures import confusion_matrix_image
 from kmnist.tracking import MlflowRun, connect, create_run, list_pending, reopen_run, send_pending
 from kmnist.tracking import sender as sender_module
 from kmnist.tracking.journal import Entry, Journal
 from tests.commands import Command
 from tests.faulty_server import Fault, FaultyServer, Kind
+from tests.nets import network
 from tests.servers import MlflowServer
 
 pytestmark = pytest.mark.slow
@@ -63,17 +64,19 @@ def truth(upstream: MlflowServer) -> MlflowClient:
     return MlflowClient(upstream.url)
 
 
+PICTURE = confusion_matrix_image(np.eye(10, dtype=np.int64), SPEC)
+SMALL = TrainConfig.parse({"hidden": "8"})
+
+
 def write(run: MlflowRun) -> None:
     """What a training writes, in a moment."""
     with run:
         run.log_params({"arch": "plain", "hidden": "8"})
         for epoch in range(1, EPOCHS + 1):
             run.log_metrics({"valid/loss": 1 / epoch}, epoch, STAMP + epoch)
-            run.log_image(confusion_image(np.eye(10, dtype=np.int64)), "valid confusion", epoch, STAMP + epoch)
+            run.log_image(PICTURE, "valid confusion", epoch, STAMP + epoch)
         run.log_file(b"class,f1", "reports/per_class.csv")
-        run.log_model(
-            build(TrainConfig.parse({"hidden": "8"}), 0.2, 0.3), EPOCHS, {"valid/loss": 1 / EPOCHS}, STAMP + EPOCHS
-        )
+        run.log_model(network(SMALL), SMALL, SPEC, EPOCHS, {"valid/loss": 1 / EPOCHS}, STAMP + EPOCHS)
         run.log_tags({"result": "good"})
 
 
@@ -237,7 +240,7 @@ def test_much_that_is_refused_delays_the_end_no_longer_than_little_and_all_gets_
     proxy.inject(Fault(IMAGE, 413))
     with run:
         for epoch in range(1, 4):
-            run.log_image(confusion_image(np.eye(10, dtype=np.int64)), "valid confusion", epoch, STAMP + epoch)
+            run.log_image(PICTURE, "valid confusion", epoch, STAMP + epoch)
     assert run.set_aside == 6
     asked = sorted(number for name, number in proxy.requests.items() if "/images/" in name)
     assert sum(asked) <= sender_module.TRIES + 5 + 3  # one a pass: one pass when it was idle, two at the end

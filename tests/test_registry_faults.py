@@ -15,11 +15,13 @@ from mlflow import MlflowClient
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
+from kmnist.data.kmnist import SPEC
 from kmnist.errors import KmnistError, ModelError, TrackingError
 from kmnist.registry import find_best, list_versions, load_model, promote, register, rollback
 from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
 from tests.faulty_server import Fault, FaultyServer, Kind
+from tests.nets import network
 from tests.registered import NAME, holder
 from tests.servers import MlflowServer, free_port
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmnist.cli.printer import Printer
-from kmnist.cli.safe_text import complain, for_csv, for_json, for_terminal
+from kmnist.text import complain, for_csv, for_json, for_terminal
 from kmnist.tuning.definition import parse
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import create_study

@@ -79,7 +79,7 @@ def test_the_best_is_complete_and_the_first_of_equals() -> None:
 
 
 def test_layers_are_put_together_again() -> None:
-    assert chosen_of(STUDY[1]) == {"hidden": [65, 70], "learning_rate": 0.0011, "optimizer": "adam"}
+    assert chosen_of(STUDY[1], DEFINITION) == {"hidden": [65, 70], "learning_rate": 0.0011, "optimizer": "adam"}
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kmnist.checkpoint import FILE_NAME
 from kmnist.config import TrainConfig
-from kmnist.data import Images
+from kmnist.data import Dataset, Images
 from kmnist.errors import CheckpointError, Stopped, TrainingDiverged
 from kmnist.experiment import Splits, Trained
 from kmnist.metrics import Metrics
+from kmnist.training.compute import Compute
 from kmnist.training.fit import Epoch
 from kmnist.tuning import trial as room
 from kmnist.tuning.claims import Claim, ClaimLost, claim, release
 from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.study import TrackedStudy
-from kmnist.tuning.trial import run_trial
+from kmnist.tuning.trial import Means, run_trial
 from tests.memory_run import MemoryRun
 from tests.test_study import make
 
@@ -90,9 +91,13 @@ def scripted(numbers: Numbers | BaseException, then: BaseException | None = None
             options["on_epoch"](epochs[-1], best)
         if then is not None:
             raise then
-        return Trained(cast(torch.nn.Module, None), {}, epochs, best, 1.0)
+        return Trained(cast(torch.nn.Module, None), Compute(), {}, {}, epochs, best, 1.0)
 
     return train_epochs
+
+
+def with_means(runs: Runs, splits: Splits, test: Images | None = None) -> Means:
+    return Means(runs, lambda config: splits, test, dict, "cpu", 1)
 
 
 def run_one(
@@ -102,7 +107,7 @@ def run_one(
     monkeypatch.setattr(room, "train_epochs", script)
     trial = take(study)
     try:
-        run_trial(trial, runs, lambda config: cast(Splits, Split()), "cpu")
+        run_trial(trial, with_means(runs, cast(Splits, Split())))
     finally:
         release(study, "mine", died=False)
     return study.trials()[trial.number]
@@ -255,16 +260,6 @@ def test_time_that_is_up_ends_a_trial(runs: Runs, tmp_path: Path, monkeypatch: p
     assert trial.user_attrs["reason"] == "ended after epoch 2: the study's time is up"
 
 
-class Sealed:
-    """A test split that no one may look at."""
-
-    def __getattr__(self, name: str) -> object:
-        raise AssertionError(f"a search looked at the test split ({name})")
-
-    def __len__(self) -> int:
-        raise AssertionError("a search looked at the test split")
-
-
 REAL: dict[str, Any] = {"hidden": "16", "batch_size": 64, "precision": "fp32", "epochs": 4, "pruner": "none"}
 
 
@@ -281,14 +276,12 @@ def interrupt_after(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room._Pruning, "__call__", interrupted)
 
 
-def test_an_interrupted_trial_goes_on_from_its_checkpoint_and_never_sees_the_test_split(
+def test_an_interrupted_trial_goes_on_from_its_checkpoint(
     splits: Splits, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sealed = replace(splits, test=cast(Images, Sealed()))
-
     def train_one(study: TrackedStudy, runs: Runs) -> FrozenTrial:
         trial = take(study)
-        run_trial(trial, runs, lambda config: sealed, "cpu")
+        run_trial(trial, with_means(runs, splits))
         return study.trials()[trial.number]
 
     undisturbed = train_one(make(str(tmp_path / "a.log"), **REAL), Runs(tmp_path / "undisturbed"))
@@ -320,18 +313,20 @@ def test_a_trial_that_its_worker_had_no_time_to_prune_is_pruned_by_the_next(
         patch.setattr(room._Pruning, "decide", lambda self, epoch: None)
         interrupt_after(2, patch)
         with pytest.raises(KeyboardInterrupt):
-            run_trial(trial, runs, lambda config: splits, "cpu")
+            run_trial(trial, with_means(runs, splits))
     release(study, "mine", died=False)
-    run_trial(take(study), runs, lambda config: splits, "cpu")
+    run_trial(take(study), with_means(runs, splits))
     ended = study.trials()[5]
     assert (ended.state, len(ended.intermediate_values)) == (TrialState.PRUNED, 2)
 
 
-def test_a_confirmation_is_a_whole_run_with_its_test(splits: Splits, runs: Runs, tmp_path: Path) -> None:
+def test_a_confirmation_is_a_whole_run_with_its_test(
+    splits: Splits, drawn: Dataset, runs: Runs, tmp_path: Path
+) -> None:
     definition_of = make(str(tmp_path / "s.log"), **REAL)
     study = replace(definition_of, definition=replace(definition_of.definition, confirms="s"))
     trial = take(study)
-    run_trial(trial, runs, lambda config: splits, "cpu")
+    run_trial(trial, with_means(runs, splits, drawn.test))
     run = runs.made["0"]
     assert study.trials()[0].user_attrs["test_accuracy"] == next(iter(run.curve("test/accuracy").values()))
     assert (run.tags["kind"], run.tags["study"], run.tags["confirmation"]) == ("confirmation", "s", "s")

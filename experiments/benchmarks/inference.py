@@ -26,6 +26,7 @@ from PIL import Image
 
 from kmnist import load_model
 from kmnist.config import TrainConfig
+from kmnist.data.kmnist import SPEC
 from kmnist.models.build import build
 from kmnist.tracking.model import save_model
 from tests.servers import free_port, wait_until_it_answers

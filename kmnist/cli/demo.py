@@ -1,17 +1,14 @@
 """``kmnist demo``"""
 
 from importlib.util import find_spec
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from kmnist.cli.options import TrackingUri
+from kmnist.cli.options import ModelUri, TrackingUri
 from kmnist.errors import DemoError
 
 
 def demo(
     *,
-    model: Annotated[str, Parameter(env_var="KMNIST_MODEL")] = "models:/kmnist@champion",
+    model: ModelUri = "models:/kmnist@champion",
     host: str = "127.0.0.1",
     port: int = 7860,
     tracking_uri: TrackingUri = None,
@@ -20,14 +17,10 @@ def demo(
 
     Parameters
     ----------
-    model
-        models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/model, or the path of a saved model or checkpoint
     host
         the address to be reached at; 0.0.0.0: by everyone who can reach this computer
     port
         of that address; 0 takes a free one
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
     """
     if find_spec("gradio") is None:
         raise DemoError("the demo needs the package gradio: pip install -e '.[demo]'")

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
+from kmnist.environment import set_environment
 from kmnist.errors import Incomplete, KmnistError, Terminated
 
 app = App(
@@ -34,13 +35,6 @@ app.command("kmnist.cli.serve:serve", help="Answer for a model over HTTP.")
 app.command("kmnist.cli.sync:sync", help="Send what the tracking server has not taken yet.")
 app.command("kmnist.cli.reap:reap", help="End runs whose process is gone.")
 app.command("kmnist.cli.mlproject:mlproject", help="Write the file MLproject anew (for developers).")
-#: How MLflow behaves in our process, unless the user says otherwise.
-MLFLOW = {
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # its bars would be drawn across ours
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # with its own number, a call on a dead server is silent for minutes
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
 
 
 def main() -> None:
@@ -49,8 +43,7 @@ def main() -> None:
     Exit status: 0 done, 1 one of our errors, 2 bad usage, 3 done, but the tracking server has not taken all of it,
     130 or 143 interrupted.
     """
-    for name, text in MLFLOW.items():
-        os.environ.setdefault(name, text)
+    set_environment()
     signal.signal(signal.SIGTERM, _terminate)
     sys.excepthook = _tell_without_passwords
     try:
@@ -75,13 +68,13 @@ def _terminate(signum: int, frame: object) -> NoReturn:
 
 
 def _tell_without_passwords(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
-    from kmnist.cli.safe_text import complain
+    from kmnist.text import complain
 
     complain("".join(traceback.format_exception(kind, error, place)).rstrip())
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    from kmnist.cli.safe_text import complain
+    from kmnist.text import complain
 
     complain(message)
     sys.exit(status)

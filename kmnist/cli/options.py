@@ -35,11 +35,57 @@ def _can_be_looked_at(kind: Any, folder: Path) -> None:
         raise ValueError(getattr(error, "strerror", None) or str(error)) from error
 
 
-DataDir = Annotated[Path, Parameter(env_var="KMNIST_DATA_DIR", validator=_can_be_looked_at)]
-WorkDir = Annotated[Path, Parameter(env_var="KMNIST_WORK_DIR", validator=_can_be_looked_at)]
-Storage = Annotated[str, Parameter(env_var="KMNIST_STORAGE")]
-Threads = Annotated[int | None, Parameter(validator=validators.Number(gte=1), show_default=False)]
-TrackingUri = Annotated[str | None, Parameter(env_var="MLFLOW_TRACKING_URI", show_default=False)]
+DataDir = Annotated[
+    Path,
+    Parameter(
+        env_var="KMNIST_DATA_DIR",
+        validator=_can_be_looked_at,
+        help="folder of the data set's files, or where to download them to",
+    ),
+]
+WorkDir = Annotated[
+    Path,
+    Parameter(
+        env_var="KMNIST_WORK_DIR",
+        validator=_can_be_looked_at,
+        help="folder for checkpoints and for what the tracking server has not taken yet",
+    ),
+]
+Storage = Annotated[
+    str,
+    Parameter(
+        env_var="KMNIST_STORAGE",
+        help="file of studies, or postgresql://user@host/database, which any number of machines can share",
+    ),
+]
+TrackingUri = Annotated[
+    str | None,
+    Parameter(
+        env_var="MLFLOW_TRACKING_URI",
+        show_default=False,
+        help="MLflow server or database [default: sqlite:///mlflow.db]",
+    ),
+]
+ExperimentName = Annotated[
+    str, Parameter(env_var="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment that new runs belong to")
+]
+ModelUri = Annotated[
+    str,
+    Parameter(
+        env_var="KMNIST_MODEL",
+        help="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/model, or the path of a saved model or checkpoint",
+    ),
+]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, ...")]
+Threads = Annotated[
+    int | None,
+    Parameter(
+        validator=validators.Number(gte=1),
+        show_default=False,
+        help="of the CPU to compute with [default: as many as a few trial steps show to be fastest]",
+    ),
+]
+Quiet = Annotated[bool, Parameter(help="print the results only")]
 
 
 def _as_options(fields: Mapping[str, tuple[FieldInfo, Group]], instead: Mapping[str, str] | None = None) -> Any:
@@ -188,8 +234,12 @@ def run_folder(work_dir: Path, run_id: str) -> Path:
     return work_dir / run_id
 
 
-def see_that_it_can_be_written(folder: Path) -> None:
-    """Before a run exists that would have to be ended for it."""
+def require_writable_folder(folder: Path) -> None:
+    """Before a run exists that would have to be ended for it.
+
+    Raises:
+        CheckpointError: it cannot be made or written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):

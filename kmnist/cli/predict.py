@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import TrackingUri, require_writable
+from kmnist.cli.options import ModelUri, TrackingUri, require_writable
 from kmnist.errors import PictureError, SettingError
 from kmnist.settings import unknown_name
 
@@ -25,7 +25,7 @@ def predict(
     pictures: Annotated[list[str], Parameter(negative=(), allow_leading_hyphen=True)],
     /,
     *,
-    model: Annotated[str, Parameter(env_var="KMNIST_MODEL")] = "models:/kmnist@champion",
+    model: ModelUri = "models:/kmnist@champion",
     format: Literal["table", "json", "csv"] = "table",
     raw: bool = False,
     out: Annotated[Path | None, Parameter(show_default=False)] = None,
@@ -38,8 +38,6 @@ def predict(
     ----------
     pictures
         PNG, JPEG, WebP, IDX, .npy or .npz files, folders of them, or - for standard input
-    model
-        models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/model, or the path of a saved model or checkpoint
     format
         table, json (a line each) or csv
     raw
@@ -48,8 +46,6 @@ def predict(
         write to this file (.parquet, .csv) instead, for any number of pictures, with a progress bar
     explain
         write a picture of what the network saw, and of what spoke for its answer
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
     """
     for name in pictures:
         if name.startswith("-") and name != "-":
@@ -81,9 +77,9 @@ def _explain(classifier: "Classifier", found: "list[Found]", path: Path) -> None
     """A figure of the first pictures."""
     import numpy as np
 
-    from kmnist.cli.safe_text import for_terminal
     from kmnist.figures import explanations
     from kmnist.prediction.explain import occlusion
+    from kmnist.text import for_terminal
 
     seen = [(picture.name, picture.image) for picture in found if picture.image is not None]
     if not seen:

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from kmnist.cli.printer import Printer
-from kmnist.cli.safe_text import for_csv, for_json, for_terminal
 from kmnist.errors import PictureError
 from kmnist.prediction.answers import COLUMNS, Row
+from kmnist.text import for_csv, for_json, for_terminal
 
 CHUNK = 20_000  # rows in memory
 

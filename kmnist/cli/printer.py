@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kmnist.cli.safe_text import for_terminal
+from kmnist.text import for_terminal
 
 
 class Printer:

@@ -13,10 +13,6 @@ def reap(*, silent_for: float = 300, work_dir: WorkDir = Path("runs"), tracking_
     ----------
     silent_for
         seconds without a sign of life after which a run is looked at
-    work_dir
-        folder of this machine's runs; whether their processes live is known at once
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
     """
     from kmnist.cli.progress import Screen
     from kmnist.tracking import connect, find_silent

@@ -25,8 +25,6 @@ def register(
         run with a model
     best
         instead of a run: a study (the run that its confirmation offers) or an experiment (its best on validation)
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
     """
     if (run_id is None) == (best is None):
         raise SettingError("give either a run's id or --best STUDY_OR_EXPERIMENT")
@@ -66,10 +64,6 @@ def promote(
         that is to point to it
     force
         whatever the gate says; its verdict stays with the version
-    data_dir
-        folder of the data set's files
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
     """
     from kmnist import registry
     from kmnist.cli.printer import Printer
@@ -91,8 +85,6 @@ def rollback(*, name: Name = "kmnist", alias: str = "champion", tracking_uri: Tr
         of the registered model
     alias
         to put back
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
     """
     from kmnist import registry
     from kmnist.cli.printer import Printer
@@ -112,8 +104,6 @@ def models(*, name: Name = "kmnist", tracking_uri: TrackingUri = None) -> None:
     ----------
     name
         of the registered model
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
     """
     from kmnist import registry
     from kmnist.cli.printer import Printer

@@ -10,13 +10,13 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from kmnist.cli.options import TrackingUri
+from kmnist.cli.options import ModelUri, TrackingUri
 from kmnist.errors import ModelError
 
 
 def serve(
     *,
-    model: Annotated[str, Parameter(env_var="KMNIST_MODEL")] = "models:/kmnist@champion",
+    model: ModelUri = "models:/kmnist@champion",
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))] = 5001,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
@@ -26,16 +26,12 @@ def serve(
 
     Parameters
     ----------
-    model
-        models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/model, or the path of a saved model or checkpoint
     host
         the address to be reached at; 0.0.0.0: by everyone who can reach this computer. It has no login
     port
         of that address
     workers
         processes that answer, each with a copy of the model
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
     """
     from kmnist.registry import fetch_network
     from kmnist.tracking.model import save_model

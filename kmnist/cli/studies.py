@@ -4,13 +4,7 @@ from kmnist.cli.options import Storage
 
 
 def studies(*, storage: Storage = "studies.log") -> None:
-    """List the studies of a storage, how far they are, and their best.
-
-    Parameters
-    ----------
-    storage
-        file of studies, or postgresql://user@host/database
-    """
+    """List the studies of a storage, how far they are, and their best."""
     from kmnist.cli.printer import Printer
     from kmnist.tuning.overview import overview
     from kmnist.tuning.storage import open_storage

@@ -8,6 +8,8 @@ from optuna.trial import FrozenTrial
 from rich.progress import Progress
 
 from kmnist.cli.printer import Printer
+from kmnist.cli.progress import Screen
+from kmnist.data import Dataset
 from kmnist.settings import as_flags
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.table import best_trial, chosen_of
@@ -17,6 +19,10 @@ Show = Callable[[Sequence[FrozenTrial]], None]
 
 class StudyScreen(Printer):
     """One bar for a study; without a terminal, a line for each trial that has ended; quiet, results only."""
+
+    def data(self, data: Dataset) -> None:
+        """What is trained on."""
+        Screen(self._quiet).data(data)
 
     def study(self, study: TrackedStudy, run_id: str) -> None:
         """What is about to be worked on."""

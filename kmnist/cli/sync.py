@@ -15,10 +15,6 @@ def sync(*, show: bool = False, work_dir: WorkDir = Path("runs"), tracking_uri: 
     ----------
     show
         show it only, with what the server answered
-    work_dir
-        folder that the runs were given
-    tracking_uri
-        MLflow server or database that the runs belong to [default: sqlite:///mlflow.db]
     """
     from kmnist.cli.progress import Screen
     from kmnist.tracking import connect, list_pending, send_pending

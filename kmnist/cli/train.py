@@ -7,13 +7,16 @@ from cyclopts import Parameter
 
 from kmnist.cli.options import (
     DataDir,
+    Device,
+    ExperimentName,
+    Quiet,
     Threads,
     TrackingUri,
     TrainSettings,
     WorkDir,
     given_settings,
+    require_writable_folder,
     run_folder,
-    see_that_it_can_be_written,
 )
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, Incomplete
@@ -26,12 +29,12 @@ def train(
     resume: Annotated[str | None, Parameter(show_default=False)] = None,
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
-    device: str = "auto",
+    device: Device = "auto",
     threads: Threads = None,
     tracking_uri: TrackingUri = None,
-    experiment_name: Annotated[str, Parameter(env_var="MLFLOW_EXPERIMENT_NAME")] = "kmnist",
+    experiment_name: ExperimentName = "kmnist",
     run_name: Annotated[str | None, Parameter(show_default=False)] = None,
-    quiet: bool = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a network and track it.
 
@@ -43,22 +46,8 @@ def train(
         YAML file of settings; those on the command line win over it
     resume
         id of a run to go on with after its last whole epoch, as if it had never stopped
-    data_dir
-        folder of the four KMNIST files, or where to download them to
-    work_dir
-        folder for checkpoints and for what the tracking server has not taken yet
-    device
-        auto, cpu, cuda, cuda:1, ...
-    threads
-        of the CPU to compute with [default: as many as a few trial steps show to be fastest]
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
-    experiment_name
-        MLflow experiment that a new run belongs to
     run_name
         name of the run in MLflow [default: what it is]
-    quiet
-        print the results only
     """
     given = given_settings([settings], experiment)
     if resume is not None:
@@ -81,7 +70,7 @@ def train(
     from kmnist.training.fit import Epoch
 
     screen = Screen(quiet)
-    see_that_it_can_be_written(work_dir)
+    require_writable_folder(work_dir)
     chosen_device = resolve_device(device)
     client = connect(tracking_uri)
     data = load_dataset(config.dataset, data_dir, progress=not quiet)

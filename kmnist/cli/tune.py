@@ -1,22 +1,25 @@
 """``kmnist tune``"""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from kmnist.cli.options import (
     BudgetSettings,
     DataDir,
+    Device,
+    ExperimentName,
     FixedSettings,
     MethodSettings,
+    Quiet,
     Storage,
     TrackingUri,
     WorkDir,
     given_settings,
+    require_writable_folder,
 )
-from kmnist.errors import SettingError
 
 
 def tune(
@@ -26,15 +29,15 @@ def tune(
     budget: BudgetSettings | None = None,
     study: Annotated[str | None, Parameter(env_var="KMNIST_STUDY", show_default=False)] = None,
     study_file: Annotated[Path | None, Parameter(show_default=False)] = None,
-    workers: int = 1,
-    threads: Annotated[int | None, Parameter(show_default=False)] = None,
+    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    threads: Annotated[int | None, Parameter(validator=Number(gte=1), show_default=False)] = None,
     storage: Storage = "studies.log",
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
-    device: str = "auto",
+    device: Device = "auto",
     tracking_uri: TrackingUri = None,
-    experiment_name: Annotated[str, Parameter(env_var="MLFLOW_EXPERIMENT_NAME")] = "kmnist",
-    quiet: bool = False,
+    experiment_name: ExperimentName = "kmnist",
+    quiet: Quiet = False,
 ) -> None:
     """Search for good settings with Optuna: every trial is a run in MLflow, below the study's own.
 
@@ -50,37 +53,31 @@ def tune(
     workers
         processes on this machine
     threads
-        that each worker computes with [default: its share of the cores]
-    storage
-        file of studies, or postgresql://user@host/database, which any number of machines can share
-    data_dir
-        folder of the four KMNIST files, or where to download them to
-    work_dir
-        folder for checkpoints and for what the tracking server has not taken yet
-    device
-        auto, cpu, cuda, cuda:1, ...
-    tracking_uri
-        MLflow server or database [default: sqlite:///mlflow.db]
-    experiment_name
-        MLflow experiment that a new study belongs to
-    quiet
-        print the results only
+        that each worker computes with [default: 1; with one worker, as many as trial steps show to be fastest]
     """
     from kmnist.tuning.definition import parse
 
     given = given_settings([settings, method, budget], study_file)
-    for name, number in (("workers", workers), ("threads", threads)):
-        if number is not None and number < 1:
-            raise SettingError(f"{name}={number}: must be at least 1")
-    threads = threads or max((os.cpu_count() or 1) // workers, 1)
     if study is None:
         parse(given)  # what is wrong in it is said at once, before seconds of imports
+    require_writable_folder(work_dir)
 
-    from kmnist.cli.study_worker import warm_up
+    from kmnist.jobs.worker import warm_up
 
     warm_up()
 
-    from kmnist.cli.study_command import StudyOptions, run_study
+    from kmnist.cli.study_screen import StudyScreen
+    from kmnist.jobs.study import Places, run_study
 
-    options = StudyOptions(storage, tracking_uri, experiment_name, data_dir, work_dir, device, workers, threads, quiet)
-    run_study(options, study, study_file, given)
+    places = Places(
+        storage=storage,
+        tracking_uri=tracking_uri,
+        experiment_name=experiment_name,
+        data_dir=data_dir,
+        work_dir=work_dir,
+        device=device,
+        workers=workers,
+        threads=1 if threads is None and workers > 1 else threads,
+        progress=not quiet,
+    )
+    run_study(places, StudyScreen(quiet), study, study_file, given)

@@ -5,7 +5,7 @@ One file a data set: ``kmnist``, ``kuzushiji49``, ``sample`` (drawn), ``folder``
 one by name. To add a data set: a file here and a line in ``load.DATASETS``.
 """
 
-from kmnist.data.images import Dataset, Images, Labels, Pixels
+from kmnist.data.images import Dataset, Images, Labels, Pixels, TrainingData
 from kmnist.data.load import DATASETS, load_dataset
 from kmnist.data.spec import ClassLabel, DataSpec
 from kmnist.data.split import split, split_indices
@@ -18,6 +18,7 @@ __all__ = [
     "Images",
     "Labels",
     "Pixels",
+    "TrainingData",
     "load_dataset",
     "split",
     "split_indices",

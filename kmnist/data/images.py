@@ -49,20 +49,33 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A data set in memory.
+class TrainingData:
+    """What a search may see of a data set.
 
     Attributes:
-        spec: what it is; its digests are those of the two splits.
+        spec: what it is; its digests are those of both splits.
         source: where it came from: a URL, a folder, or the call that draws it.
         train: the images to learn from.
-        test: the images to be judged by.
     """
 
     spec: DataSpec
     source: str
     train: Images
+
+
+@dataclass(frozen=True)
+class Dataset(TrainingData):
+    """A data set in memory.
+
+    Attributes:
+        test: the images to be judged by.
+    """
+
     test: Images
+
+    def without_test(self) -> TrainingData:
+        """What a search may see."""
+        return TrainingData(self.spec, self.source, self.train)
 
     @classmethod
     def build(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kmnist.checkpoint import Checkpoint
 from kmnist.config import TrainConfig
-from kmnist.data import Dataset, DataSpec, Images, split
+from kmnist.data import DataSpec, Images, TrainingData, split
 from kmnist.errors import CheckpointError, SettingError
 
 
@@ -29,7 +29,7 @@ class Splits:
     digests: dict[str, str]
 
 
-def prepare(config: TrainConfig, data: Dataset, resume: Checkpoint | None = None) -> Splits:
+def prepare(config: TrainConfig, data: TrainingData, resume: Checkpoint | None = None) -> Splits:
     """Split off the validation images, and see that all fits together before anything is written anywhere.
 
     Raises:

@@ -1,7 +1,6 @@
 """Reaching the tracking server: everything that can be wrong with it is said here, before a training starts."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -15,18 +14,9 @@ from sqlalchemy.exc import DBAPIError
 
 from kmnist.addresses import redact
 from kmnist.config import TrainConfig
+from kmnist.environment import set_environment
 from kmnist.errors import KmnistError, SettingError, TrackingError, root_cause
 
-#: MLflow's own settings where the user has none.
-ENVIRONMENT = {
-    # A request whose answer was lost may have been done: what may be repeated is repeated by us.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    # Its bars would be drawn across ours.
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # Its client prints where a run is when it ends one; we print that ourselves, and nothing with --quiet.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 #: What they say about a database: each table that is made, and a traceback for each error that is raised anyway.
 LOGGERS = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL}
 CONNECT_SECONDS = 10
@@ -84,8 +74,7 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
 
 def configure_mlflow() -> None:
     """Set what MLflow is told through the environment and through loggers only."""
-    for name, text in ENVIRONMENT.items():
-        os.environ.setdefault(name, text)
+    set_environment()
     for name, level in LOGGERS.items():
         logging.getLogger(name).setLevel(level)
 

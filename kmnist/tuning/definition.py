@@ -86,6 +86,11 @@ class Definition:
         return int(self.settings.get("epochs", TrainConfig.model_fields["epochs"].default))
 
     @property
+    def dataset(self) -> str:
+        """As it was asked for."""
+        return str(self.settings.get("dataset", TrainConfig.model_fields["dataset"].default))
+
+    @property
     def objective(self) -> Objective:
         """What trials are judged by."""
         return Objective.of(self.method.metric)

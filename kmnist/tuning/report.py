@@ -9,7 +9,7 @@ import pandas as pd
 from optuna import importance
 from optuna.trial import FrozenTrial, TrialState
 
-from kmnist import figures
+from kmnist import figures, record
 from kmnist.settings import Choices, Layers, Range
 from kmnist.tuning.interactive import interactive_page
 from kmnist.tuning.note import confirmation_note, study_note
@@ -66,11 +66,11 @@ class StudyReport:
             with self._pictures.doing(len(ended)):
                 self._draw(trials, table)
             if final and (best := best_trial(trials, self._study.definition)):
-                self._mark("study.best", best.user_attrs["run_id"])
+                self._mark(record.BEST_OF_STUDY, best.user_attrs["run_id"])
         if len(table) and (final or self._page.due(len(ended))):
             with self._page.doing(len(ended)):
                 page = interactive_page(self._study.optuna, self._study.definition)
-                self._run.log_file(page.encode(), "figures/interactive.html")
+                self._run.log_file(page.encode(), f"{record.FIGURES}/interactive.html")
 
     def _log_trials(self, ended: pd.DataFrame) -> None:
         """Sums by the number of trials that have ended, values by the number of the trial.
@@ -100,10 +100,10 @@ class StudyReport:
         weights = importances(study)
         self._note = study_note(study, trials, table, weights, self._link)
         run.log_note(self._note)
-        run.log_file(table.to_csv(index=False).encode(), "reports/trials.csv")
+        run.log_file(table.to_csv(index=False).encode(), f"{record.REPORTS}/trials.csv")
         if best := best_trial(trials, definition):
-            run.log_file(best_settings(study, best).encode(), "reports/best.yaml")
-            run.log_tags({"study.best_run": best.user_attrs["run_id"], "study.best_trial": str(best.number)})
+            run.log_file(best_settings(study, best).encode(), f"{record.REPORTS}/best.yaml")
+            run.log_tags({record.BEST_RUN: best.user_attrs["run_id"], record.BEST_TRIAL: str(best.number)})
         curves = {trial.number: trial.intermediate_values for trial in trials if trial.state != TrialState.WAITING}
         axes, metric, maximise = self._axes(table), definition.method.metric, definition.objective.maximise
         pictures = {
@@ -115,7 +115,7 @@ class StudyReport:
             "timeline": figures.study_timeline(table),
         }
         for name, png in pictures.items():
-            run.log_file(png, f"figures/{name}.png")
+            run.log_file(png, f"{record.FIGURES}/{name}.png")
 
     def confirm(self, table: pd.DataFrame) -> str:
         """Add what the best settings came to with other seeds (``confirmations_table``); gives the run to register."""
@@ -124,11 +124,11 @@ class StudyReport:
         if len(table) > 1:
             now["confirmed/test_accuracy_std"] = accuracy.std(ddof=1)
         self._run.log_metrics(now, len(table))
-        self._run.log_file(table.to_csv(index=False).encode(), "reports/confirmation.csv")
+        self._run.log_file(table.to_csv(index=False).encode(), f"{record.REPORTS}/confirmation.csv")
         self._run.log_note(self._note + confirmation_note(self._study, table, self._link))
         offered = self._offered(table)
-        self._run.log_tags({"study.offered_run": offered})
-        self._mark("study.offered", offered)
+        self._run.log_tags({record.OFFERED_RUN: offered})
+        self._mark(record.OFFERED, offered)
         return offered
 
     def _mark(self, tag: str, run_id: str) -> None:

@@ -1,18 +1,21 @@
 """One trial: its settings, its training, and what became of it, in Optuna and in its run."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-import torch
 from optuna import Trial
 from optuna.trial import TrialState
 
+from kmnist import record
 from kmnist.checkpoint import FILE_NAME, Checkpoint, load_checkpoint
 from kmnist.config import TrainConfig
+from kmnist.data import Images
 from kmnist.errors import CheckpointError, KmnistError, Stopped, StudyError, TrackingError
 from kmnist.experiment import Splits, train, train_epochs
-from kmnist.training import Epoch
+from kmnist.experiment.checkpointer import objective_value
+from kmnist.training.fit import Epoch
 from kmnist.tuning.claims import Claim, ClaimLost
 from kmnist.tuning.runs import StartRun, TrialRun
 from kmnist.tuning.space import suggest
@@ -25,7 +28,28 @@ NOT_THE_TRIALS = (CheckpointError, TrackingError, StudyError, OSError, *STORAGE_
 SplitsFor: TypeAlias = Callable[[TrainConfig], Splits]
 
 
-def run_trial(claim: Claim, start_run: StartRun, splits_for: SplitsFor, device: torch.device | str) -> None:
+@dataclass(frozen=True)
+class Means:
+    """What a worker trains with.
+
+    Attributes:
+        start_run: makes or finds the run of a trial.
+        splits_for: the train and valid images of a config.
+        test: the test images, for a confirmation only.
+        measure_load: gives the machine's load since it was called last, as metrics.
+        device: where to compute.
+        threads: to compute with on a CPU; ``None``: as many as are found to be fastest.
+    """
+
+    start_run: StartRun
+    splits_for: SplitsFor
+    test: Images | None
+    measure_load: Callable[[], dict[str, float]]
+    device: str
+    threads: int | None
+
+
+def run_trial(claim: Claim, means: Means) -> None:
     """Work on a trial until it has ended, from where an earlier worker left it.
 
     Its run ends first and the trial after it, so that a process killed between the two leaves a trial that another
@@ -33,9 +57,7 @@ def run_trial(claim: Claim, start_run: StartRun, splits_for: SplitsFor, device: 
 
     Args:
         claim: to the trial.
-        start_run: makes or finds its run.
-        splits_for: the data of a config; a search looks at train and valid only.
-        device: where to compute.
+        means: what to train with.
 
     Raises:
         ClaimLost: another worker has the trial by now; the run ends as KILLED.
@@ -44,27 +66,28 @@ def run_trial(claim: Claim, start_run: StartRun, splits_for: SplitsFor, device: 
     study, trial = claim.study, claim.trial
     state, value, reason = TrialState.COMPLETE, None, ""
     confirmed = study.definition.confirms
-    kind = "confirmation" if confirmed else "trial"
-    tags = {"study": confirmed or study.name, "trial": str(trial.number), "kind": kind}
+    kind = record.KIND_CONFIRMATION if confirmed else record.KIND_TRIAL
+    tags = {record.STUDY: confirmed or study.name, record.TRIAL: str(trial.number), record.KIND: kind}
     if confirmed:
-        tags["confirmation"] = study.name  # a study that went on has more than one
-    run = start_run(f"{confirmed or study.name} {kind} {trial.number}", tags, again="deaths" in trial.user_attrs)
+        tags[record.CONFIRMATION] = study.name  # a study that went on has more than one
+    name = f"{confirmed or study.name} {kind} {trial.number}"
+    run = means.start_run(name, tags, again="deaths" in trial.user_attrs)
     try:
         with run:
             claim.set("run_id", run.id)
             try:
-                value = _train(claim, run, splits_for, device)
+                value = _train(claim, run, means)
             except ClaimLost:
                 raise
             except Stopped:
-                run.log_tags({"trial.state": "PRUNED"})
+                run.log_tags({record.TRIAL_STATE: TrialState.PRUNED.name})
                 raise
             except NOT_THE_TRIALS:
                 raise
             except Exception:
-                run.log_tags({"trial.state": "FAIL"})
+                run.log_tags({record.TRIAL_STATE: TrialState.FAIL.name})
                 raise
-            run.log_tags({"trial.state": "COMPLETE", "trial.value": repr(value)})
+            run.log_tags({record.TRIAL_STATE: TrialState.COMPLETE.name, record.TRIAL_VALUE: repr(value)})
     except ClaimLost:
         raise
     except Stopped as stopped:
@@ -77,27 +100,32 @@ def run_trial(claim: Claim, start_run: StartRun, splits_for: SplitsFor, device: 
     run.discard_folder()
 
 
-def _train(claim: Claim, run: TrialRun, splits_for: SplitsFor, device: torch.device | str) -> float:
+def _train(claim: Claim, run: TrialRun, means: Means) -> float:
     """Train, and give the best epoch's metric."""
     study, trial = claim.study, claim.trial
-    run.log_params({"trial": str(trial.number)})
-    run.log_metrics({"trial": trial.number}, step=0, timestamp_ms=int(_started(trial)))
-    run.log_tags({"trial.state": "RUNNING"})
+    run.log_params({record.TRIAL: str(trial.number)})
+    run.log_metrics({record.TRIAL: trial.number}, step=0, timestamp_ms=int(_started(trial)))
+    run.log_tags({record.TRIAL_STATE: TrialState.RUNNING.name})
     if (deaths := trial.user_attrs.get("deaths", 0)) >= MOST_DEATHS:
         raise KmnistError(f"the process of this trial died {deaths} times without an epoch; has it enough memory?")
     config = suggest(trial, study.definition)
-    splits = splits_for(config)
+    splits = means.splits_for(config)
     pruning = _Pruning(claim, config)
     resume = _checkpoint(run.folder, config, splits)
     if resume is not None:
         for epoch in resume.epochs:
             pruning.report(epoch)
         pruning.decide(resume.epochs[-1])
-    if study.definition.confirms is None:
-        search = splits.without_test()
-        trained = train_epochs(config, search, run, run.folder, device=device, resume=resume, on_epoch=pruning)
-        return pruning.value(trained.best)
-    result = train(config, splits, run, run.folder, device=device, resume=resume, on_epoch=pruning)
+    how: dict[str, Any] = {
+        "device": means.device,
+        "threads": means.threads,
+        "resume": resume,
+        "measure_load": means.measure_load,
+        "on_epoch": pruning,
+    }
+    if means.test is None:
+        return pruning.value(train_epochs(config, splits, run, run.folder, **how).best)
+    result = train(config, splits, means.test, run, run.folder, **how)
     claim.set("test_accuracy", result.test.accuracy)
     claim.set("test_loss", result.test.loss)
     return pruning.value(result.best)
@@ -116,7 +144,7 @@ class _Pruning:
 
     def value(self, epoch: Epoch) -> float:
         """The study's metric."""
-        return epoch.valid.accuracy if self._definition.maximise else epoch.valid.loss
+        return objective_value(self._definition.objective, epoch)
 
     def report(self, epoch: Epoch) -> None:
         """Tell the study."""

@@ -1,34 +1,56 @@
 """A worker: takes trials and trains them until its study is over."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
-import torch
-
 from kmnist.config import TrainConfig
-from kmnist.data import Dataset
+from kmnist.data import Images, TrainingData
 from kmnist.experiment import Splits, prepare
 from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim, release
 from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.runs import StartRun
 from kmnist.tuning.study import TrackedStudy
-from kmnist.tuning.trial import run_trial
+from kmnist.tuning.trial import Means, run_trial
 
 POLL_SECONDS = 0.5
 
 
+@dataclass(frozen=True)
+class Worker:
+    """One worker of a command.
+
+    Attributes:
+        id: of its own.
+        session: id of the command's.
+        device: that it was given.
+        threads: that it was given.
+    """
+
+    id: str
+    session: str
+    device: str = "cpu"
+    threads: int | None = 1
+
+
 def work(
-    study: TrackedStudy, session: str, worker: str, start_run: StartRun, data: Dataset, device: torch.device | str
+    study: TrackedStudy,
+    worker: Worker,
+    start_run: StartRun,
+    data: TrainingData,
+    test: Images | None,
+    measure_load: Callable[[], dict[str, float]] = dict,
 ) -> None:
     """Train trials until nothing is left, and none that another worker has may be given up.
 
     Args:
         study: to work on.
-        session: id of the command's.
-        worker: id of this worker.
+        worker: who works.
         start_run: makes runs.
         data: to train on.
-        device: to compute on.
+        test: the test images, for a confirmation only.
+        measure_load: gives the machine's load since it was called last, as metrics.
 
     Raises:
         one of NOT_THE_TRIALS, KeyboardInterrupt: the trial at hand is given up, for another worker to go on with.
@@ -43,14 +65,15 @@ def work(
         """Those of most trials are the same: once."""
         return split(config.valid_fraction, config.seed)
 
-    while (taken := claim(study, session, worker, liveness)) is not Nothing.LEFT:
+    means = Means(start_run, splits_for, test, measure_load, worker.device, worker.threads)
+    while (taken := claim(study, worker.session, worker.id, liveness)) is not Nothing.LEFT:
         if not isinstance(taken, Claim):
             time.sleep(POLL_SECONDS)
             continue
         try:
-            run_trial(taken, start_run, splits_for, device)
+            run_trial(taken, means)
         except ClaimLost:  # another goes on with it
             continue
         except BaseException:
-            release(study, worker, died=False)
+            release(study, worker.id, died=False)
             raise

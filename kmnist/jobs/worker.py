@@ -12,13 +12,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
 
-from kmnist.cli.safe_text import complain
+from kmnist.data import Images, TrainingData
 from kmnist.errors import KmnistError, Terminated
+from kmnist.text import complain
 
 #: Workers are forked from a server that has done nothing but import: a copy of this process would have its threads and
 #: locks in mid-work, and a fresh interpreter would take seconds for imports, at every start and after every death.
 CONTEXT = get_context("forkserver")
-IMPORTED = ["kmnist.tracking", "kmnist.datasets", "kmnist.tuning.worker", "sklearn.model_selection", "torch._dynamo"]
+IMPORTED = ["kmnist.tracking", "kmnist.tuning.worker", "sklearn.model_selection", "torch._dynamo"]
 
 
 def warm_up() -> None:
@@ -35,19 +36,21 @@ class WorkerTask:
         storage: address of the studies.
         tracking_uri: of the server that has the study's run.
         parent_id: that run.
-        data_dir: of the KMNIST files.
         work_dir: for checkpoints and journals.
         device: to compute on.
         threads: that a worker may compute with.
+        data: to train on; loaded and checked once, by the command.
+        test: the test images, for a confirmation only: a search is not handed them.
     """
 
     storage: str
     tracking_uri: str
     parent_id: str
-    data_dir: Path
     work_dir: Path
     device: str
-    threads: int
+    threads: int | None
+    data: TrainingData
+    test: Images | None = None
 
     def spawn(self, study: str, session: str, worker: str, heartbeats: Connection) -> BaseProcess:
         """Start a worker."""
@@ -75,23 +78,18 @@ def _run(task: WorkerTask, study_name: str, session: str, worker: str, heartbeat
 
 
 def _work(task: WorkerTask, study_name: str, session: str, worker: str) -> None:
-    import torch
-
     from kmnist.checkpoint import FILE_NAME
-    from kmnist.datasets import load_dataset
-    from kmnist.tracking import ChildRuns, connect, wait_out
+    from kmnist.tracking import ChildRuns, SystemMetrics, connect, wait_out
     from kmnist.tracking.children import OUTAGE_SECONDS
-    from kmnist.training import resolve_device
     from kmnist.tuning.storage import open_storage
     from kmnist.tuning.study import load_study
-    from kmnist.tuning.worker import work
+    from kmnist.tuning.worker import Worker, work
 
-    torch.set_num_threads(task.threads)
     study = load_study(open_storage(task.storage), study_name)
     client = wait_out(lambda: connect(task.tracking_uri), OUTAGE_SECONDS, say=complain)
     start_run = ChildRuns(client, task.parent_id, task.work_dir, FILE_NAME, say=complain)
-    data = load_dataset("sample" if study.data["dataset"] == "sample" else "kmnist", task.data_dir, progress=False)
-    work(study, session, worker, start_run, data, resolve_device(task.device))
+    who = Worker(worker, session, task.device, task.threads)
+    work(study, who, start_run, task.data, task.test, SystemMetrics().sample)
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:

@@ -33,7 +33,7 @@ def for_json(text: str) -> str:
 def complain(message: str) -> None:
     """An error or a warning, on standard error."""
     for place, line in enumerate(message.split("\n")):
-        print(("" if place else "kmnist: ") + for_terminal(line), file=sys.stderr)
+        print(("" if place else "kmnist: ") + for_terminal(line), file=sys.stderr)  # noqa: T201 - workers have no screen, but they complain
 
 
 def _escaped(char: str) -> str:
