@@ -239,3 +239,17 @@ def test_one_bad_record_among_many_that_travel_together_is_the_only_one_refused(
     assert run.set_aside == 1
     assert len(client.get_metric_history(run.id, "valid/loss")) == 119
     assert client.get_run(run.id).data.tags["arrived"] == "yes"
+
+
+def test_passwords_of_addresses_do_not_leave_with_a_run(store: str, tmp_path: Path) -> None:
+    client = connect(store)
+    address = "http://me:secret@host:5000"
+    run = MlflowRun(client, create_run(client, "kmnist", "a run"), tmp_path / "run")
+    run.log_note(f"tracked to {address}")
+    with pytest.raises(ValueError, match="secret"), run:
+        raise ValueError(f"cannot reach {address}")
+    tags = client.get_run(run.id).data.tags
+    trace = Path(client.download_artifacts(run.id, "traceback.txt", str(tmp_path))).read_text()
+    for text in (tags["mlflow.note.content"], tags["end_reason"], trace):
+        assert "me:***@host" in text
+        assert "secret" not in text

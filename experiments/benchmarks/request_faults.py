@@ -39,7 +39,14 @@ REGISTERING = (
 REQUESTS = {
     "train": STARTING + TRAINING,
     "tune": (*STARTING, "POST .*/runs/search", *TRAINING),
-    "register": (*STARTING, "POST .*/logged-models/search", "GET .*/logged-models/", *REGISTERING),
+    "register": (
+        "/experiments/search",
+        "GET .*/runs/get",
+        ".",
+        "POST .*/logged-models/search",
+        "GET .*/logged-models/",
+        *REGISTERING,
+    ),
 }
 JOBS = tuple(REQUESTS)
 KINDS: tuple[Kind, ...] = (
@@ -50,7 +57,7 @@ TIMES = (1, 2, 5, 10_000)
 TRIALS = 3
 SETTINGS = ["--dataset", "sample", "--hidden", "32", "--batch-size", "64"]
 TRAIN = ["train", *SETTINGS, "--epochs", "6"]
-TUNE = ["tune", *SETTINGS, "--epochs", "2", "--trials", str(TRIALS), "--confirm-seeds", "0", "--study", "study"]
+TUNE = ["tune", *SETTINGS, "--epochs", "3", "--trials", str(TRIALS), "--confirm-seeds", "0", "--study", "study"]
 KMNIST = ["train", "--dataset", "kmnist", "--hidden", "16", "--batch-size", "1024", "--epochs", "1"]
 NOT_BEGUN, INCOMPLETE = 1, 3  # exit status
 
