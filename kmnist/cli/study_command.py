@@ -14,13 +14,14 @@ from kmnist.cli.study_worker import WorkerTask
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.datasets import load_dataset
+from kmnist.errors import StudyError, root_reason
 from kmnist.tracking import TUNE, MlflowRun, connect, parent_run, point_to, project_run, reopen_run, run_page, run_url
 from kmnist.training import resolve_device
 from kmnist.tuning.confirm import confirmation_of, confirmations_table
 from kmnist.tuning.definition import Budget, parse
 from kmnist.tuning.liveness import Session
 from kmnist.tuning.report import StudyReport
-from kmnist.tuning.storage import StudyStorage, open_storage
+from kmnist.tuning.storage import STORAGE_IS_AWAY, StudyStorage, open_storage
 from kmnist.tuning.study import TrackedStudy, create_study, find_study, same_or_error
 from kmnist.tuning.supervise import NoReport, Report, supervise
 from kmnist.tuning.table import best_trial
@@ -49,8 +50,23 @@ def run_study(options: StudyOptions, name: str | None, file: Path | None, given:
         name: of the study; ``None``: a new one.
         file: that the settings are from.
         given: settings, method, budget and search that the user gave.
+
+    Raises:
+        StudyError: the study cannot be worked on, or its storage has gone away for good.
     """
     storage = open_storage(options.storage)
+    try:
+        _run_study(options, storage, name, file, given)
+    except STORAGE_IS_AWAY as error:
+        raise StudyError(
+            f"storage {storage.shown} does not answer: {root_reason(error)}. Nothing is lost: when it is back, go on "
+            "with the same command"
+        ) from error
+
+
+def _run_study(
+    options: StudyOptions, storage: StudyStorage, name: str | None, file: Path | None, given: Mapping[str, Any]
+) -> None:
     see_that_it_can_be_written(options.work_dir)
     device = resolve_device(options.device)
     client = connect(options.tracking_uri)
