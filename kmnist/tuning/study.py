@@ -113,6 +113,9 @@ def find_study(storage: StudyStorage, name: str) -> TrackedStudy | None:
         return None
     study = optuna.load_study(study_name=name, storage=storage.optuna)
     if "definition" not in study.user_attrs:
+        with storage.lock(name):  # another command may be making it just now
+            pass
+    if "definition" not in study.user_attrs:
         raise StudyError(f"study {name!r} in {storage.shown} was not made by `kmnist tune`; choose another name")
     definition = Definition.from_json(study.user_attrs["definition"])
     study.pruner = build_pruner(definition)
