@@ -23,6 +23,7 @@ from kmnist.data.spec import DataSpec
 from kmnist.errors import CheckpointError
 from kmnist.metrics import Counts, Metrics
 from kmnist.models.build import build
+from kmnist.models.transfer import freeze, lower_rate
 from kmnist.settings import shorten
 from kmnist.training.compute import Compute
 from kmnist.training.fit import Epoch, TrainState
@@ -178,8 +179,11 @@ def _check(checkpoint: Checkpoint) -> None:
     _compare("model", weights, checkpoint.model)
     _compare("best", weights, checkpoint.best)
     model = build(config.net, spec)  # no larger than what is in the file
+    lower_rate(model, checkpoint.kept, config.kept_rate)
+    freeze(model, config.freeze)
     optimisation = Optimisation(model, config, steps=1)
-    optimisation.step(sum((weight.sum() * 0 for weight in model.parameters()), torch.zeros(())))  # now it has a state
+    nothing = [weight.sum() * 0 for weight in model.parameters() if weight.requires_grad]
+    optimisation.step(torch.stack(nothing).sum())  # now it has a state
     zeros = np.zeros((len(spec.classes), len(spec.classes)), np.int64)
     epoch = Epoch(1, Metrics(0, 0), Metrics(0, 0), 0, 0, 0, 0)
     for name, expected, found in [

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,22 @@ def test_names(study_address: str) -> None:
         make(study_address, "foreign")
     with pytest.raises(StudyError, match="a name has letters"):
         make(study_address, "it's")
+
+
+def test_a_study_that_another_command_is_making_is_waited_for(study_address: str) -> None:
+    storage, twin = open_storage(study_address), open_storage(study_address)
+    definition, budget = parse({"epochs": 9, "search": {"learning_rate": None}})
+    with storage.lock("s"):
+        optuna.create_study(storage=storage.optuna, study_name="s")
+        finding = ThreadPoolExecutor(1).submit(find_study, twin, "s")
+        time.sleep(0.5)
+        assert not finding.done()
+        made = optuna.load_study(storage=storage.optuna, study_name="s")
+        for name, value in (("budget", budget.model_dump_json()), ("data", DATA), ("definition", definition.to_json())):
+            made.set_user_attr(name, value)
+    found = finding.result(10)
+    assert found is not None
+    assert found.definition == definition
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,31 @@ def test_a_worker_that_is_stopped_is_replaced_and_its_trial_goes_on_in_the_same_
     assert curve(store, run) == sorted(trial.intermediate_values.items())
 
 
+@pytest.mark.long
+def test_a_database_that_goes_for_good_ends_the_command_with_a_message(
+    store: str, postgres: Postgres, kmnist_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmnist.tuning.supervise.AWAY_SECONDS", 2.0)
+    address = postgres.create_database("gone")
+
+    def stop_it() -> None:
+        wait_until(lambda: find_study(open_storage(address), "s"))
+        wait_until(lambda: study_in(address, "s").trials())
+        postgres.stop("immediate")
+
+    stopping = threading.Thread(target=stop_it)
+    stopping.start()
+    try:
+        done = kmnist_command("tune", *SMALL, "--study", "s", "--storage", address, "--hidden", "256,256")
+    finally:
+        stopping.join()
+        postgres.start()
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"kmnist: storage {address} " in done.stderr.splitlines()[-1]
+    assert [trial.state for trial in study_in(address, "s").trials()] == [TrialState.RUNNING]
+
+
 @pytest.mark.slow
 def test_an_interrupted_study_says_how_to_go_on_and_leaves_no_run_running(store: str, tmp_path: Path) -> None:
     slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--pruner", "none", "--confirm-seeds", "0"]

@@ -12,14 +12,26 @@ from optuna.trial import FrozenTrial
 
 from kmnist import record
 from kmnist.data import Dataset, load_dataset
+from kmnist.errors import Incomplete, StudyError, root_reason
 from kmnist.jobs.worker import WorkerTask
-from kmnist.tracking import TUNE, MlflowRun, connect, parent_run, point_to, project_run, reopen_run, run_page, run_url
+from kmnist.tracking import (
+    TUNE,
+    MlflowRun,
+    connect,
+    list_pending,
+    parent_run,
+    point_to,
+    project_run,
+    reopen_run,
+    run_page,
+    run_url,
+)
 from kmnist.training.compute import resolve_device
 from kmnist.tuning.confirm import confirmation_of, confirmations_table
 from kmnist.tuning.definition import Budget, parse
 from kmnist.tuning.liveness import Session
 from kmnist.tuning.report import StudyReport
-from kmnist.tuning.storage import StudyStorage, open_storage
+from kmnist.tuning.storage import STORAGE_IS_AWAY, StudyStorage, open_storage
 from kmnist.tuning.study import TrackedStudy, create_study, find_study, same_or_error
 from kmnist.tuning.supervise import NoReport, Report, supervise
 from kmnist.tuning.table import best_trial
@@ -86,8 +98,35 @@ def run_study(places: Places, view: View, name: str | None, file: Path | None, g
         name: of the study; ``None``: a new one.
         file: that the settings are from.
         given: settings, method, budget and search that the user gave.
+
+    Raises:
+        Incomplete: it is over, but the tracking server has not taken all of it.
+        StudyError: the study cannot be worked on, or its storage has gone away for good.
     """
     storage = open_storage(places.storage)
+    try:
+        study = _run_study(places, view, storage, name, file, given)
+        runs = {study.optuna.user_attrs["run_id"], *(trial.user_attrs.get("run_id") for trial in study.trials())}
+    except STORAGE_IS_AWAY as error:
+        raise StudyError(
+            f"storage {storage.shown} does not answer: {root_reason(error)}. Nothing is lost: when it is back, go on "
+            "with the same command"
+        ) from error
+    if waiting := [found.run_id for found in list_pending(places.work_dir) if found.run_id in runs]:
+        raise Incomplete(
+            f"the tracking server has not taken all of {len(waiting)} runs of the study; nothing is lost: it waits in "
+            f"{places.work_dir}. Send it with: kmnist sync --work-dir {places.work_dir}"
+        )
+
+
+def _run_study(
+    places: Places,
+    view: View,
+    storage: StudyStorage,
+    name: str | None,
+    file: Path | None,
+    given: Mapping[str, Any],
+) -> TrackedStudy:
     device = resolve_device(places.device)
     client = connect(places.tracking_uri)
     made = project_run(client, TUNE)
@@ -150,6 +189,7 @@ def run_study(places: Places, view: View, name: str | None, file: Path | None, g
         view.interrupted(study)
         raise
     view.say(run_url(client, entity))
+    return study
 
 
 def _open_study(

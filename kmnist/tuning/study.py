@@ -137,6 +137,9 @@ def find_study(storage: StudyStorage, name: str) -> TrackedStudy | None:
             return None
         study = optuna.load_study(study_name=name, storage=storage.optuna)
         if "definition" not in study.user_attrs:
+            with storage.lock(name):  # another command may be making it just now
+                pass
+        if "definition" not in study.user_attrs:
             raise StudyError(f"study {name!r} in {storage.shown} was not made by `kmnist tune`; choose another name")
         attrs = _Attrs.model_validate(study.user_attrs)
         _TRIALS.validate_python(
