@@ -19,6 +19,10 @@ from kmnist.registry.signature import check_certified, check_digest, check_signa
 
 LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
 OF_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<name>.+)")
+FORMS = (
+    "must be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-ID, runs:/RUN_ID/model, the folder of a saved MLflow "
+    "model (with a file MLmodel) or of a checkpoint"
+)
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -49,18 +53,18 @@ def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
 
 def fetch_network(uri: str, *, tracking_uri: str | None = None) -> tuple[nn.Module, TrainConfig]:
     """The network behind a name, in evaluation mode, and its settings. Arguments and errors are ``load_model``'s."""
-    client, version = MlflowClient(tracking_uri), None
-    if match := REGISTERED.fullmatch(uri):
-        version = find_version(client, match["name"], match["alias"], match["version"])
     try:
-        if match and version:
+        if not uri.startswith(("models:/", "runs:/")):
+            return _from_path(Path(uri))
+        with asked():
+            client = MlflowClient(tracking_uri)
+        if match := REGISTERED.fullmatch(uri):
+            version = find_version(client, match["name"], match["alias"], match["version"])
             network, config, digest = load_version(client, version)
             (check_certified if match["alias"] else check_signature)(version, digest)
             return network, config
-        if place := _logged_model(client, uri):
-            with TemporaryDirectory() as folder:
-                return load_network(download(place, client.tracking_uri, Path(folder)))
-        return _from_path(Path(uri))
+        with TemporaryDirectory() as folder:
+            return load_network(download(_find_logged_model(client, uri), client.tracking_uri, Path(folder)))
     except (ModelError, CheckpointError) as error:
         text = str(error)
         raise ModelError(text if uri in text else f"model {uri}: {text}") from error
@@ -94,19 +98,19 @@ def find_version(client: MlflowClient, name: str, alias: str | None, number: str
         raise ModelError(f"there is no registered model {name!r}; there are: {names or 'none; kmnist register RUN_ID'}")
     if alias and alias not in registered.aliases:
         there = ", ".join(f"{name}@{alias} (version {number})" for alias, number in registered.aliases.items())
-        raise ModelError(f"model {name!r} has no alias {alias!r}; there are: {there or 'none; kmnist promote'}")
+        raise ModelError(f"{name!r} has no alias {alias!r}; there are: {there or 'none; kmnist promote'}")
     number = str(registered.aliases[alias]) if alias else str(number)
     version = look_up_version(client, name, number)
     if version is None:
         with asked():
             numbers = ", ".join(str(found.version) for found in client.search_model_versions(f"name = '{name}'"))
         there = numbers or "none; kmnist register RUN_ID"
-        raise ModelError(f"model {name!r} has no version {number[:80]}; there are: {there}")
+        raise ModelError(f"{name!r} has no version {number[:80]}; there are: {there}")
     return version
 
 
-def _logged_model(client: MlflowClient, uri: str) -> str | None:
-    """Where the files of a logged model lie; ``None`` if ``uri`` names none.
+def _find_logged_model(client: MlflowClient, uri: str) -> str:
+    """Where the files of a logged model lie.
 
     MLflow's own way from a run to its models takes an outage for a model that is not there.
     """
@@ -127,7 +131,7 @@ def _logged_model(client: MlflowClient, uri: str) -> str | None:
         if name not in places:
             raise ModelError(f"the run has no model {name!r}; it has: {', '.join(places) or 'none'}")
         return places[name]
-    return None
+    raise ModelError(FORMS)
 
 
 def _from_path(path: Path) -> tuple[nn.Module, TrainConfig]:
@@ -141,7 +145,4 @@ def _from_path(path: Path) -> tuple[nn.Module, TrainConfig]:
             return load_network(path)
     except (OSError, ValueError) as error:  # no path of this system
         raise ModelError(str(error)) from error
-    raise ModelError(
-        "must be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-ID, runs:/RUN_ID/model, the folder of a saved "
-        "MLflow model (with a file MLmodel) or of a checkpoint"
-    )
+    raise ModelError(FORMS)
