@@ -15,7 +15,7 @@ from PIL import Image
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
-from kmnist.errors import ModelError, SettingError
+from kmnist.errors import ModelError, SettingError, TrackingError
 from kmnist.experiment import prepare
 from kmnist.experiment import train as train_experiment
 from kmnist.registry import Rollback, find_best, list_versions, load_model, promote, register, rollback
@@ -141,9 +141,9 @@ def test_what_cannot_be_registered_or_promoted(place: Place, kmnist: Dataset) ->
     with pytest.raises(ModelError, match="there is no registered model 'kmnist': nothing has an alias"):
         rollback(client, "champion")
     register(client, weak)
-    with pytest.raises(ModelError, match="model 'kmnist' has no version 7; there are: 1"):
+    with pytest.raises(ModelError, match="'kmnist' has no version 7; there are: 1"):
         promote(client, "7", "champion", kmnist)
-    with pytest.raises(ModelError, match="model 'kmnist' has no version 1'; there are: 1"):
+    with pytest.raises(ModelError, match="'kmnist' has no version 1'; there are: 1"):
         promote(client, "1'", "champion", kmnist)
     with pytest.raises(ModelError, match="no version has the alias 'champion'"):
         rollback(client, "champion")
@@ -173,6 +173,14 @@ def test_every_name_of_a_model_loads_the_same(place: Place, kmnist: Dataset, tmp
     assert all(np.array_equal(answer, answers[0]) for answer in answers)
 
 
+def test_a_model_on_disk_needs_no_tracking_store(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert len(load_model(str(saved), tracking_uri="no://such/store").predict(np.zeros((2, 28, 28)))) == 2
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TrackingError, match="the tracking server has not done what it was asked"):
+        load_model("models:/kmnist@champion", tracking_uri="no://such/store")
+
+
 def test_a_checkpoint_loads_its_best_weights(kmnist: Dataset, tmp_path: Path) -> None:
     from kmnist.experiment import NullRun
 
@@ -192,6 +200,9 @@ def test_a_checkpoint_loads_its_best_weights(kmnist: Dataset, tmp_path: Path) ->
         ("runs:/nothing/model", "there is no run 'nothing' on this server"),
         ("models:/m-0123", "there is no such logged model on this server"),
         ("models:/kmnist", "must be models:/NAME@ALIAS"),
+        ("models:/kmnist@a/b", "must be models:/NAME@ALIAS"),
+        ("a" * 5_000, "File name too long"),
+        ("\0", "must be models:/NAME@ALIAS"),
         ("no/such/folder", "must be models:/NAME@ALIAS"),
     ],
 )

@@ -38,7 +38,7 @@ def download(uri: str, tracking_uri: str, folder: Path) -> Path:
     try:
         copy = mlflow.artifacts.download_artifacts(uri, dst_path=str(folder), tracking_uri=tracking_uri)
     except MlflowException as error:
-        if is_not_found(error) or error.error_code == "INVALID_PARAMETER_VALUE":
+        if is_not_found(error):
             raise ModelError(f"model {uri} cannot be loaded: {one_line(error)}") from error
         raise TrackingError(
             f"the files of model {uri} cannot be had ({one_line(error)}); try again when the server answers"

@@ -6,10 +6,9 @@ from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
-from kmnist.errors import CheckpointError, ModelError, root_reason
+from kmnist.errors import CheckpointError, ModelError
 from kmnist.inference import Classifier
 from kmnist.network import SavedNetwork, build_from, load_network
 from kmnist.registry.files import digest_files, download, download_version
@@ -18,6 +17,10 @@ from kmnist.registry.signature import check_certified, check_digest, check_signa
 
 LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
 OF_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<name>.+)")
+FORMS = (
+    "must be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-ID, runs:/RUN_ID/model, the folder of a saved MLflow "
+    "model (with a file MLmodel) or of a checkpoint"
+)
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -49,28 +52,21 @@ def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
 
 def fetch_network(uri: str, *, tracking_uri: str | None = None) -> SavedNetwork:
     """The network behind a name, and what it is. Arguments and errors are ``load_model``'s."""
-    client, version = _client(tracking_uri), None
-    if match := REGISTERED.fullmatch(uri):
-        version = find_version(client, match["name"], match["alias"], match["version"])
     try:
-        if match and version:
+        if not uri.startswith(("models:/", "runs:/")):
+            return _from_path(Path(uri))
+        with asked():
+            client = MlflowClient(tracking_uri)
+        if match := REGISTERED.fullmatch(uri):
+            version = find_version(client, match["name"], match["alias"], match["version"])
             saved, digest = load_version(client, version)
             (check_certified if match["alias"] else check_signature)(version, digest)
             return saved
-        if place := _logged_model(client, uri):
-            with TemporaryDirectory() as folder:
-                return load_network(download(place, client.tracking_uri, Path(folder)))
-        return _from_path(Path(uri))
+        with TemporaryDirectory() as folder:
+            return load_network(download(_find_logged_model(client, uri), client.tracking_uri, Path(folder)))
     except (ModelError, CheckpointError) as error:
         text = str(error)
         raise ModelError(text if uri in text else f"model {uri}: {text}") from error
-
-
-def _client(tracking_uri: str | None) -> MlflowClient:
-    try:
-        return MlflowClient(tracking_uri)
-    except MlflowException as error:
-        raise ModelError(f"the tracking server cannot be used: {root_reason(error)}") from error
 
 
 def load_version(client: MlflowClient, version: ModelVersion) -> tuple[SavedNetwork, str]:
@@ -101,19 +97,19 @@ def find_version(client: MlflowClient, name: str, alias: str | None, number: str
         raise ModelError(f"there is no registered model {name!r}; there are: {names or 'none; kmnist register RUN_ID'}")
     if alias and alias not in registered.aliases:
         there = ", ".join(f"{name}@{alias} (version {number})" for alias, number in registered.aliases.items())
-        raise ModelError(f"model {name!r} has no alias {alias!r}; there are: {there or 'none; kmnist promote'}")
+        raise ModelError(f"{name!r} has no alias {alias!r}; there are: {there or 'none; kmnist promote'}")
     number = str(registered.aliases[alias]) if alias else str(number)
     version = look_up_version(client, name, number)
     if version is None:
         with asked():
             numbers = ", ".join(str(found.version) for found in client.search_model_versions(f"name = '{name}'"))
         there = numbers or "none; kmnist register RUN_ID"
-        raise ModelError(f"model {name!r} has no version {number[:80]}; there are: {there}")
+        raise ModelError(f"{name!r} has no version {number[:80]}; there are: {there}")
     return version
 
 
-def _logged_model(client: MlflowClient, uri: str) -> str | None:
-    """Where the files of a logged model lie; ``None`` if ``uri`` names none.
+def _find_logged_model(client: MlflowClient, uri: str) -> str:
+    """Where the files of a logged model lie.
 
     MLflow's own way from a run to its models takes an outage for a model that is not there.
     """
@@ -134,7 +130,7 @@ def _logged_model(client: MlflowClient, uri: str) -> str | None:
         if name not in places:
             raise ModelError(f"the run has no model {name!r}; it has: {', '.join(places) or 'none'}")
         return places[name]
-    return None
+    raise ModelError(FORMS)
 
 
 def _from_path(path: Path) -> SavedNetwork:
@@ -147,7 +143,4 @@ def _from_path(path: Path) -> SavedNetwork:
             return load_network(path)
     except (OSError, ValueError) as error:  # no path of this system
         raise ModelError(str(error)) from error
-    raise ModelError(
-        "must be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-ID, runs:/RUN_ID/model, the folder of a saved "
-        "MLflow model (with a file MLmodel) or of a checkpoint"
-    )
+    raise ModelError(FORMS)
