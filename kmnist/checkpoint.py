@@ -133,11 +133,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["kmnist"])
-            if facts.get("version", 1) != VERSION:
-                raise CheckpointError(
-                    f"{path} was written by another version of this program (form {facts.get('version', 1)}, this one "
-                    f"reads {VERSION}); go on with that version, which run {folder.name} has in its tags, or delete it "
-                    "and train anew"
+            if (version := facts.get("version", 1)) != VERSION:
+                raise ValueError(
+                    f"its form is {version}, this version reads {VERSION}: go on with the one that the run's tags name"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         checkpoint = Checkpoint(
@@ -156,11 +154,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             kept=facts["kept"],
         )
         _check(checkpoint)
-    except CheckpointError:
-        raise
     except Exception as error:  # whatever a file provokes that is not what it should be: KeyError, RecursionError, ...
         reason = shorten(str(error) or type(error).__name__)
-        raise CheckpointError(f"{path} is damaged ({reason}); delete it and train anew") from error
+        raise CheckpointError(
+            f"{path} is damaged or of another version of this program ({reason}); delete it and train anew"
+        ) from error
     return checkpoint
 
 

@@ -108,7 +108,7 @@ def pickled_weights(folder: Path) -> None:
 
 
 def torch_weights(folder: Path) -> None:
-    torch.save({"fc1.weight": Runs(command(folder))}, folder / WEIGHTS)
+    torch.save({"network.fc1.weight": Runs(command(folder))}, folder / WEIGHTS)
 
 
 def weights(edit: Callable[[dict[str, torch.Tensor]], object]) -> Edit:
@@ -184,29 +184,29 @@ REFUSED: dict[str, tuple[Edit, str]] = {
         "network/weights.safetensors is damaged",
     ),
     "another shape": (
-        weights(lambda tensors: tensors.update({"fc1.weight": torch.zeros(784, 8)})),
+        weights(lambda tensors: tensors.update({"network.fc1.weight": torch.zeros(784, 8)})),
         "fc1.weight: (784, 8) in the file, (8, 784) by its settings",
     ),
     "another type": (
-        weights(lambda tensors: tensors.update({"fc1.bias": torch.zeros(8, dtype=torch.int64)})),
+        weights(lambda tensors: tensors.update({"network.fc1.bias": torch.zeros(8, dtype=torch.int64)})),
         "fc1.bias: torch.int64 in the file, torch.float32 by its settings",
     ),
     "one tensor more": (weights(lambda tensors: tensors.update(more=torch.zeros(1))), "more: (1,) in the file"),
-    "one tensor less": (weights(lambda tensors: tensors.pop("fc1.bias")), "fc1.bias: nothing in the file"),
+    "one tensor less": (weights(lambda tensors: tensors.pop("network.fc1.bias")), "network.fc1.bias: nothing in the file"),
     "larger than memory": (settings(hidden="65536,65536,65536,65536"), "by its settings"),
-    "unknown architecture": (settings(arch="__import__"), "arch=__import__: must be 'plain' or 'dropout'"),
+    "unknown architecture": (settings(arch="__import__"), "unknown arch '__import__'"),
     "a wide layer": (settings(hidden="99999999999"), "hidden=99999999999: must be less than or equal to 65536"),
     "a layer of text": (settings(hidden="print()"), "hidden=print(): must be a valid integer"),
     "not a number": (settings(arch="dropout", dropout=float("nan")), "dropout=nan: must be a finite number"),
     "an unknown setting": (settings(loader="evil"), "unknown setting 'loader'"),
     "deep settings": (written(SETTINGS, b"[" * 16_000), "network/settings.json is damaged"),
     "a long number": (written(SETTINGS, b"9" * 15_000), "network/settings.json is damaged"),
-    "large settings": (written(SETTINGS, b" " * 20_000), "network/settings.json has 20,000 bytes: at most 16,384"),
+    "large settings": (written(SETTINGS, b" " * 70_000), "network/settings.json has 70,000 bytes: at most 65,536"),
     "settings of no text": (written(SETTINGS, b"\xff\xfe\x00"), "network/settings.json is damaged"),
     "settings of no form": (written(SETTINGS, b"null"), 'must be {"format": ..., "settings": {...}}'),
     "settings of tomorrow": (
-        written(SETTINGS, b'{"format": 2, "settings": {}}'),
-        "format 2: this version of kmnist reads format 1",
+        written(SETTINGS, b'{"format": 9, "settings": {}}'),
+        "format 9: this version of kmnist reads format 2",
     ),
     "a pipe": (pipe, ""),
     "nothing of ours": (nothing_of_ours, "it has no file network/settings.json: it was not saved by this version"),

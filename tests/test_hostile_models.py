@@ -71,7 +71,7 @@ def test_what_is_beside_the_network_is_not_even_read(
     status, output = predict(kmnist_command, model)
     assert status == 0, output
     assert output.count("images.npy") == 2
-    assert "  trained_on_kmnist: " in promoted(client, model, drawn)  # it was loaded, and examined
+    assert "  trained_on_this_data: " in promoted(client, model, drawn)  # it was loaded, and examined
     assert not (tmp_path / MARKER).exists()
 
 
