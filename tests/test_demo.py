@@ -94,7 +94,7 @@ def test_a_tsu_is_read_by_a_network_of_old_books(kmnist: Dataset, tmp_path: Path
 
 
 def test_an_empty_sketchpad_gets_a_hint(classifier: Classifier) -> None:
-    assert respond(classifier, url_of(Image.new("RGBA", (320, 320)))) == f'<p class="hint">{HINT}</p>'
+    assert respond(classifier, url_of(Image.new("RGBA", (320, 320)))) == f'<p class="hint">{HINT.format(10)}</p>'
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_answers_change_while_one_draws(
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
         hint = page.locator(".hint")
-        expect(hint).to_have_text(HINT)
+        expect(hint).to_have_text(HINT.format(10))
         expect(page.locator("header")).to_contain_text(str(model))
         expect(page.locator("ul b")).to_have_text([label.glyph for label in CLASSES])
 
@@ -265,7 +265,7 @@ def test_answers_change_while_one_draws(
         assert expect_answer(page, classifier) != second
 
         page.get_by_role("button", name="Clear").click()
-        expect(hint).to_have_text(HINT)
+        expect(hint).to_have_text(HINT.format(10))
         page.locator("canvas").tap()
         expect(page.locator(".kana")).to_be_visible()
         expect_answer(page, classifier)

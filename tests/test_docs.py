@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kmnist.cli.main import app
 from kmnist.config import TrainConfig
+from kmnist.models.families import FAMILIES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,7 +21,7 @@ def test_every_command_is_there_and_every_command_there_exists() -> None:
     commands = {name for name in app if not name.startswith("-")}
     assert set(re.findall(r"`?kmnist ([a-z]+)", README)) & commands == commands
     for flag in re.findall(r"kmnist train [^`\n]*?--([a-z-]+)", README):
-        known = {name.replace("_", "-") for name in TrainConfig.model_fields}
+        known = {name.replace("_", "-") for arch in FAMILIES for name in TrainConfig.fields(arch)}
         assert flag in known | {"help", "experiment", "resume"}, flag
 
 

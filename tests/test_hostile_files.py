@@ -101,7 +101,9 @@ CHECKPOINTS: dict[str, Callable[[Facts, Tensors], object]] = {
     "a best weight too few": set_tensor("best/network.fc1.bias", None),
     "an optimizer without a moment": set_tensor("optimisation/0/exp_avg/network.fc1.weight", None),
     "a moment of another shape": set_tensor("optimisation/0/exp_avg/network.fc1.weight", torch.zeros(1)),
-    "a moment of no parameter": lambda facts, tensors: tensors.update({"optimisation/0/exp_avg/network.fc99.weight": torch.zeros(1)}),
+    "a moment of no parameter": lambda facts, tensors: tensors.update(
+        {"optimisation/0/exp_avg/network.fc99.weight": torch.zeros(1)}
+    ),
     "a moment without a number": lambda facts, tensors: tensors.update({"optimisation/x/y": torch.zeros(1)}),
     "facts that are none": lambda facts, tensors: facts.clear(),
 }

@@ -249,12 +249,13 @@ def test_a_study_that_another_command_is_making_is_waited_for(study_address: str
     storage, twin = open_storage(study_address), open_storage(study_address)
     definition, budget = parse({"epochs": 9, "search": {"learning_rate": None}})
     with storage.lock("s"):
-        optuna.create_study(storage=storage.optuna, study_name="s")
+        optuna.create_study(storage=storage.optuna, study_name="s", direction="maximize")
         finding = ThreadPoolExecutor(1).submit(find_study, twin, "s")
         time.sleep(0.5)
         assert not finding.done()
         made = optuna.load_study(storage=storage.optuna, study_name="s")
-        for name, value in (("budget", budget.model_dump_json()), ("data", DATA), ("definition", definition.to_json())):
+        rest = {"budget": budget.model_dump_json(), "out_of_time": False, "data": DATA, "id": "an id"}
+        for name, value in {**rest, "definition": definition.to_json()}.items():
             made.set_user_attr(name, value)
     found = finding.result(10)
     assert found is not None

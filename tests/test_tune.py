@@ -263,8 +263,7 @@ def test_bad_input_is_told_in_a_line(kmnist_command: Command, tmp_path: Path) ->
     file.write_text("search:\n  learning_rate: {low: 0.1, high: 0.01}\n")
     for arguments, message in [
         (["--study-file", str(file)], "kmnist: search.learning_rate: low=0.1, high=0.01: low must be below high"),
-        (["--workers", "0"], "kmnist: workers=0: must be at least 1"),
-        (["--sampler", "tpee"], "kmnist: sampler=tpee: must be 'tpe'"),
+        (["--sampler", "tpee"], "kmnist: sampler=tpee: unknown sampler 'tpee'; did you mean 'tpe'?"),
         (["--storage", "sqlite:///a.db"], "kmnist: storage sqlite:///a.db: sqlite is locked by processes that write"),
         (["--epochs", "2", *SMALL], "kmnist: epochs=2: pruner=hyperband needs at least 3 epochs"),
         (["--sampler", "grid", "--dataset", "sample"], "kmnist: sampler=grid: search.hidden="),
@@ -273,6 +272,9 @@ def test_bad_input_is_told_in_a_line(kmnist_command: Command, tmp_path: Path) ->
         assert done.returncode == 1, arguments
         assert done.stderr.startswith(message), done.stderr
         assert "Traceback" not in done.stderr
+    done = kmnist_command("tune", "--workers", "0")
+    assert done.returncode == 2
+    assert done.stderr.startswith('kmnist: Invalid value "0" for --workers. Must be >= 1.')
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 
