@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[Edit, str]] = {
         "fc1.bias: torch.int64 in the file, torch.float32 by its settings",
     ),
     "one tensor more": (weights(lambda tensors: tensors.update(more=torch.zeros(1))), "more: (1,) in the file"),
-    "one tensor less": (weights(lambda tensors: tensors.pop("network.fc1.bias")), "network.fc1.bias: nothing in the file"),
+    "one tensor less": (weights(lambda tensors: tensors.pop("network.fc1.bias")), "fc1.bias: nothing in the file"),
     "larger than memory": (settings(hidden="65536,65536,65536,65536"), "by its settings"),
     "unknown architecture": (settings(arch="__import__"), "unknown arch '__import__'"),
     "a wide layer": (settings(hidden="99999999999"), "hidden=99999999999: must be less than or equal to 65536"),

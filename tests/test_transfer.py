@@ -1,8 +1,10 @@
 """Weights from elsewhere: what fits is taken, what is frozen stays, what is kept learns more slowly."""
 
+import pickle
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from kmnist.checkpoint import load_checkpoint
@@ -12,8 +14,11 @@ from kmnist.data.kmnist import SPEC
 from kmnist.data.spec import labels
 from kmnist.errors import SettingError
 from kmnist.experiment import NullRun, Splits, prepare, train, train_epochs
+from kmnist.models.torchvision_cpu import torchvision_module
 from kmnist.models.transfer import InitialWeights, freeze, load_initial, stages
+from kmnist.registry import fetch_initial
 from tests.nets import network
+from tests.test_hostile_pictures import Code
 
 CNN = {"arch": "cnn", "channels": "4,8", "epochs": "3", "batch_size": "64", "learning_rate": "0.01"}
 FIVE = DataSpec("five", "Five", labels("abcde"))
@@ -111,3 +116,72 @@ def test_a_net_that_knows_five_classes_helps_with_the_other_five(drawn: Dataset,
     tuned = train_epochs(short, splits, NullRun(), tmp_path / "tuned", threads=1, initial=initial)
     scratch = train_epochs(short, splits, NullRun(), tmp_path / "scratch", threads=1)
     assert tuned.best.valid.accuracy > scratch.best.valid.accuracy + 0.2
+
+
+# Where the weights come from.
+
+
+def fetched(source: str, **settings: str) -> InitialWeights:
+    found = fetch_initial(TrainConfig.parse({"init_from": source, **settings}))
+    assert found is not None
+    return found
+
+
+def test_a_checkpoint_and_a_file_of_weights_give_the_same(splits: Splits, drawn: Dataset, tmp_path: Path) -> None:
+    config = TrainConfig.parse(CNN)
+    trained = train_epochs(config, splits, NullRun(), tmp_path / "run", threads=1)
+    safetensors.torch.save_file(
+        {name: weight.contiguous() for name, weight in trained.best_weights.items()}, tmp_path / "weights.safetensors"
+    )
+    from_checkpoint, from_file = fetched(str(tmp_path / "run")), fetched(str(tmp_path / "weights.safetensors"))
+    assert from_checkpoint.digest == from_file.digest
+    model = network(config)
+    assert len(load_initial(model, from_file)) == len(model.state_dict())
+    assert fetch_initial(config) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "message"),
+    [
+        ("nowhere", {}, "init_from=nowhere: .*must be models:/NAME@ALIAS"),
+        ("no.safetensors", {}, "init_from=no.safetensors: .*No such file"),
+        ("pickle.safetensors", {}, "init_from=pickle.safetensors: .*[Hh]eader"),
+        ("imagenet", {}, "init_from=imagenet: arch=plain is none of torchvision's; those are: resnet18"),
+        ("imagenet", {"arch": "resnet18"}, r"init_from=imagenet: the weights of resnet18 cannot be had \("),
+    ],
+)
+def test_what_cannot_be_had_is_told(
+    source: str, settings: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody is there
+    torch.save({"a": 1}, tmp_path / "pickle.safetensors")
+    with pytest.raises(SettingError, match=message):
+        fetched(source, **settings)
+
+
+def test_imagenets_weights_fit_but_for_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision looks into its cache before it asks its host; the file there is of the published form."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    models = torchvision_module("models")
+    published = models.get_model("resnet18", num_classes=1000).state_dict()
+    file = tmp_path / "hub" / "checkpoints" / models.ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    file.parent.mkdir(parents=True)
+    torch.save(published, file)
+    model = network(TrainConfig.parse({"arch": "resnet18"}))
+    taken = load_initial(model, fetched("imagenet", arch="resnet18"))
+    assert torch.equal(model.state_dict()["network.body.layer1.0.conv1.weight"], published["layer1.0.conv1.weight"])
+    assert torch.allclose(
+        model.state_dict()["network.body.conv1.weight"], published["conv1.weight"].sum(1, keepdim=True)
+    )
+    assert not [name for name in taken if "body.fc" in name]
+
+
+@pytest.mark.parametrize("bad", ["evil", "evil.safetensors"])
+def test_a_pickle_is_not_opened(bad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(bad).write_bytes(pickle.dumps(Code()))
+    with pytest.raises(SettingError, match="init_from=evil"):
+        fetched(bad)
+    assert not (tmp_path / "it ran").exists()

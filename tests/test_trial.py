@@ -97,7 +97,7 @@ def scripted(numbers: Numbers | BaseException, then: BaseException | None = None
 
 
 def with_means(runs: Runs, splits: Splits, test: Images | None = None) -> Means:
-    return Means(runs, lambda config: splits, test, dict, "cpu", 1)
+    return Means(runs, lambda config: splits, test, None, dict, "cpu", 1)
 
 
 def run_one(

@@ -65,6 +65,7 @@ def train(
     from kmnist.data import load_dataset
     from kmnist.experiment import prepare
     from kmnist.experiment import train as train_experiment
+    from kmnist.registry import fetch_initial
     from kmnist.tracking import MlflowRun, SystemMetrics, check_params, connect, create_run, reopen_run, run_url
     from kmnist.training.compute import resolve_device
     from kmnist.training.fit import Epoch
@@ -76,6 +77,7 @@ def train(
     data = load_dataset(config.dataset, data_dir, progress=not quiet)
     screen.data(data)
     splits = prepare(config, data, checkpoint)
+    initial = None if checkpoint else fetch_initial(config, tracking_uri=client.tracking_uri)
     if checkpoint is not None:
         entity = reopen_run(client, checkpoint.run_id)
     else:
@@ -101,6 +103,7 @@ def train(
                 run.folder,
                 device=str(chosen_device),
                 threads=threads,
+                initial=initial,
                 resume=checkpoint,
                 measure_load=SystemMetrics().sample,
                 on_epoch=on_epoch,

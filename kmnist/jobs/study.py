@@ -14,6 +14,7 @@ from kmnist import record
 from kmnist.data import Dataset, load_dataset
 from kmnist.errors import Incomplete, StudyError, root_reason
 from kmnist.jobs.worker import WorkerTask
+from kmnist.registry import fetch_initial
 from kmnist.tracking import (
     TUNE,
     MlflowRun,
@@ -152,6 +153,7 @@ def _run_study(
         device=str(device),
         threads=places.threads,
         data=data.without_test(),
+        initial=fetch_initial(study.definition.config({}), tracking_uri=client.tracking_uri),
     )
 
     def work_on(worked_on: TrackedStudy, task: WorkerTask, open_report: Callable[[], Report]) -> None:

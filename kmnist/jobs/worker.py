@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from kmnist.data import Images, TrainingData
 from kmnist.errors import KmnistError, Terminated
+from kmnist.models.transfer import InitialWeights
 from kmnist.text import complain
 
 #: Workers are forked from a server that has done nothing but import: a copy of this process would have its threads and
@@ -40,6 +41,7 @@ class WorkerTask:
         device: to compute on.
         threads: that a worker may compute with.
         data: to train on; loaded and checked once, by the command.
+        initial: weights to begin with, where the study's settings name some.
         test: the test images, for a confirmation only: a search is not handed them.
     """
 
@@ -50,6 +52,7 @@ class WorkerTask:
     device: str
     threads: int | None
     data: TrainingData
+    initial: InitialWeights | None = None
     test: Images | None = None
 
     def spawn(self, study: str, session: str, worker: str, heartbeats: Connection) -> BaseProcess:
@@ -89,7 +92,7 @@ def _work(task: WorkerTask, study_name: str, session: str, worker: str) -> None:
     client = wait_out(lambda: connect(task.tracking_uri), OUTAGE_SECONDS, say=complain)
     start_run = ChildRuns(client, task.parent_id, task.work_dir, FILE_NAME, say=complain)
     who = Worker(worker, session, task.device, task.threads)
-    work(study, who, start_run, task.data, task.test, SystemMetrics().sample)
+    work(study, who, start_run, task.data, task.test, task.initial, SystemMetrics().sample)
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:

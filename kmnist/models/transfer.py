@@ -27,7 +27,10 @@ class InitialWeights:
 
 
 def load_initial(model: nn.Module, initial: InitialWeights) -> list[str]:
-    """Copy into ``model`` what fits; its last layer may have other classes, and then keeps the weights it was given.
+    """Copy into ``model`` what fits.
+
+    Its last layer may have other classes, and then keeps the weights it was given; so does what normalises pixels,
+    where ``initial`` has none of ours.
 
     Returns:
         The names of the weights that were taken.
@@ -41,7 +44,7 @@ def load_initial(model: nn.Module, initial: InitialWeights) -> list[str]:
     problems = [
         f"{name}: {_shape(initial.weights.get(name))} there, {tuple(weight.shape)} here"
         for name, weight in own.items()
-        if name not in fitting and not name.startswith(last)
+        if name not in fitting and not name.startswith((last, "normalise."))
     ]
     if problems:
         more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""

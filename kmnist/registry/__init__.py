@@ -7,11 +7,13 @@ be asked.
 """
 
 from kmnist.registry.aliases import Rollback, promote, rollback
+from kmnist.registry.initial import fetch_initial
 from kmnist.registry.load import fetch_network, load_model
 from kmnist.registry.versions import find_best, list_versions, register
 
 __all__ = [
     "Rollback",
+    "fetch_initial",
     "fetch_network",
     "find_best",
     "list_versions",

@@ -27,7 +27,7 @@ from kmnist.settings import (
 )
 
 #: To search these would change what is measured, not what is trained.
-FIXED_ONLY = ("epochs", "valid_fraction", "select_by", "dataset")
+FIXED_ONLY = ("epochs", "valid_fraction", "select_by", "dataset", "init_from")
 #: Each takes a :class:`kmnist.tuning.samplers.Place` to a sampler of Optuna's.
 SAMPLERS: Registry[Any] = Registry(
     "sampler", {name: f"kmnist.tuning.samplers:{name}" for name in ("tpe", "random", "grid", "gp", "cmaes", "qmc")}

@@ -15,6 +15,7 @@ from kmnist.data import Images
 from kmnist.errors import CheckpointError, KmnistError, Stopped, StudyError, TrackingError
 from kmnist.experiment import Splits, train, train_epochs
 from kmnist.experiment.checkpointer import objective_value
+from kmnist.models.transfer import InitialWeights
 from kmnist.training.fit import Epoch
 from kmnist.tuning.claims import Claim, ClaimLost
 from kmnist.tuning.runs import StartRun, TrialRun
@@ -36,6 +37,7 @@ class Means:
         start_run: makes or finds the run of a trial.
         splits_for: the train and valid images of a config.
         test: the test images, for a confirmation only.
+        initial: weights to begin with, where the settings name some.
         measure_load: gives the machine's load since it was called last, as metrics.
         device: where to compute.
         threads: to compute with on a CPU; ``None``: as many as are found to be fastest.
@@ -44,6 +46,7 @@ class Means:
     start_run: StartRun
     splits_for: SplitsFor
     test: Images | None
+    initial: InitialWeights | None
     measure_load: Callable[[], dict[str, float]]
     device: str
     threads: int | None
@@ -119,6 +122,7 @@ def _train(claim: Claim, run: TrialRun, means: Means) -> float:
     how: dict[str, Any] = {
         "device": means.device,
         "threads": means.threads,
+        "initial": means.initial,
         "resume": resume,
         "measure_load": means.measure_load,
         "on_epoch": pruning,

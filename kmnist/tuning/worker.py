@@ -8,6 +8,7 @@ from functools import lru_cache
 from kmnist.config import TrainConfig
 from kmnist.data import Images, TrainingData
 from kmnist.experiment import Splits, prepare
+from kmnist.models.transfer import InitialWeights
 from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim, release
 from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.runs import StartRun
@@ -39,7 +40,8 @@ def work(
     worker: Worker,
     start_run: StartRun,
     data: TrainingData,
-    test: Images | None,
+    test: Images | None = None,
+    initial: InitialWeights | None = None,
     measure_load: Callable[[], dict[str, float]] = dict,
 ) -> None:
     """Train trials until nothing is left, and none that another worker has may be given up.
@@ -50,6 +52,7 @@ def work(
         start_run: makes runs.
         data: to train on.
         test: the test images, for a confirmation only.
+        initial: weights to begin with, where the settings name some.
         measure_load: gives the machine's load since it was called last, as metrics.
 
     Raises:
@@ -65,7 +68,7 @@ def work(
         """Those of most trials are the same: once."""
         return split(config.valid_fraction, config.seed)
 
-    means = Means(start_run, splits_for, test, measure_load, worker.device, worker.threads)
+    means = Means(start_run, splits_for, test, initial, measure_load, worker.device, worker.threads)
     while (taken := claim(study, worker.session, worker.id, liveness)) is not Nothing.LEFT:
         if not isinstance(taken, Claim):
             time.sleep(POLL_SECONDS)
