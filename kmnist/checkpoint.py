@@ -6,8 +6,6 @@ randomness of an epoch is a function of the seed and the epoch's number (see ``t
 """
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from torch import Tensor
 
 from kmnist.config import TrainConfig
 from kmnist.data.spec import DataSpec
+from kmnist.durable import replace_file
 from kmnist.errors import CheckpointError
 from kmnist.metrics import Counts, Metrics
 from kmnist.models.build import build
@@ -98,18 +97,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         "kept": checkpoint.kept,
     }
     path = folder / FILE_NAME
-    temporary = path.with_suffix(".tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(save(tensors, {"kmnist": json.dumps(facts)}))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(folder)
+        replace_file(path, save(tensors, {"kmnist": json.dumps(facts)}))
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise CheckpointError(
             f"{path} cannot be written ({error}); the checkpoint before it is untouched. Free some space, "
             "or name another folder with --work-dir, and go on with: kmnist train --resume " + checkpoint.run_id
@@ -225,12 +216,3 @@ def _epoch(numbers: dict[str, Any]) -> Epoch:
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the rename itself to disk, so that a machine that loses power keeps one of the two files."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

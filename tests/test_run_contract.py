@@ -69,9 +69,29 @@ def use(run: Run, splits: Splits) -> None:
     run.log_model(build(config), config, SPEC, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
 
 
-@pytest.mark.parametrize("run", [NullRun(), MemoryRun()], ids=["null", "memory"])
-def test_the_contract(run: Run, splits: Splits) -> None:
+def test_the_contract_of_a_run_that_writes_nothing_down(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run: Run = NullRun()
     use(run, splits)
+    assert vars(run) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_contract_in_memory(splits: Splits) -> None:
+    run = MemoryRun()
+    use(run, splits)
+    assert run.params == {"a": "1"}
+    assert run.tags == {"b": "3", "note": "# note"}  # a later value replaces an earlier one
+    assert run.data == {"train": splits.train.digest}
+    assert run.curve("valid/loss") == {1: 0.5, 2: 0.25}
+    assert len([point for point in run.points if point[0] == "valid/loss"]) == 2  # the same point again changes nothing
+    assert run.files == {"reports/text.txt": "すべて".encode(), "top.txt": b"top"}
+    assert set(run.images) == {("valid confusion", 2)}
+    [(model, step, metrics)] = run.models
+    assert (step, metrics) == (2, {"valid/loss": 0.25})
+    assert model.get_parameter("network.fc1.weight").shape == (8, 784)
 
 
 def test_the_contract_in_mlflow(client: MlflowClient, mlflow_run: MlflowRun, splits: Splits, tmp_path: Path) -> None:

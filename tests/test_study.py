@@ -24,7 +24,7 @@ from kmnist.tuning.definition import parse
 from kmnist.tuning.liveness import PREFIX, Liveness, Session
 from kmnist.tuning.space import suggest
 from kmnist.tuning.storage import open_storage
-from kmnist.tuning.study import TrackedStudy, all_studies, create_study, find_study, load_study, same_or_error
+from kmnist.tuning.study import TrackedStudy, all_studies, create_study, find_study, load_study, require_same
 
 DATA = {"dataset": "sample", "train SHA-256": "0" * 64}
 
@@ -213,7 +213,7 @@ def test_a_study_that_differs_is_refused_and_the_message_says_how(study_address:
     with pytest.raises(StudyError, match=r"study 's' exists and differs \(pruner: hyperband there, none here\)"):
         make(study_address, pruner="none")
     with pytest.raises(StudyError, match="train SHA-256: 0000"):
-        same_or_error(study, study.definition, {**DATA, "train SHA-256": "1" * 64})
+        require_same(study, study.definition, {**DATA, "train SHA-256": "1" * 64})
 
 
 def test_a_grid_ends_with_its_last_point_and_cannot_be_cut(study_address: str) -> None:

@@ -49,7 +49,7 @@ def main(*, trainers: int = 20, epochs: int = 20, server_processes: int = 4) -> 
     server_processes
         of the tracking server
     """
-    found = perform(trainers, epochs, server_processes)
+    found = run_crowd(trainers, epochs, server_processes)
     print(
         f"{trainers} trainings of {epochs} epochs in {found.seconds:.0f} s: {found.requests:,} requests, "
         f"{found.requests / found.seconds:.0f} a second\n"
@@ -79,7 +79,7 @@ class Crowd:
     pending: int
 
 
-def perform(trainers: int, epochs: int, server_processes: int) -> Crowd:
+def run_crowd(trainers: int, epochs: int, server_processes: int) -> Crowd:
     """Start the service, train alone, then all at once, and compare."""
     password = secrets.token_hex(16)
     names = ("POSTGRES_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")

@@ -64,11 +64,11 @@ def main(
         what is done in turn while requests fail
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background command would pass on to ignore it
-    total = request_faults.perform(rounds, seed, jobs) if requests else perform(rounds, seed, postgres)
+    total = request_faults.run_rounds(rounds, seed, jobs) if requests else run_rounds(rounds, seed, postgres)
     print(f"{rounds} rounds, seed {seed}: {total}")
 
 
-def perform(rounds: int, seed: int, postgres: bool) -> Findings:
+def run_rounds(rounds: int, seed: int, postgres: bool) -> Findings:
     """All rounds; gives the sums."""
     total = Findings()
     with ExitStack() as stack:

@@ -62,7 +62,7 @@ KMNIST = ["train", "--dataset", "kmnist", "--hidden", "16", "--batch-size", "102
 NOT_BEGUN, INCOMPLETE = 1, 3  # exit status
 
 
-def perform(rounds: int, seed: int, jobs: Sequence[str]) -> Findings:
+def run_rounds(rounds: int, seed: int, jobs: Sequence[str]) -> Findings:
     """All rounds; gives the sums."""
     total = Findings()
     with TemporaryDirectory() as place:

@@ -33,7 +33,7 @@ from kmnist.tuning.definition import Budget, parse
 from kmnist.tuning.liveness import Session
 from kmnist.tuning.report import StudyReport
 from kmnist.tuning.storage import STORAGE_IS_AWAY, StudyStorage, open_storage
-from kmnist.tuning.study import TrackedStudy, create_study, find_study, same_or_error
+from kmnist.tuning.study import TrackedStudy, create_study, find_study, require_same
 from kmnist.tuning.supervise import NoReport, Report, supervise
 from kmnist.tuning.table import best_trial
 
@@ -210,9 +210,9 @@ def _open_study(
         name = name or f"{file.stem if file else definition.archs[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
         return create_study(storage, name, definition, budget, _identity(data)), data
     definition, _ = parse({**known.definition.flat(), **given})
-    same_or_error(known, definition, known.data)  # before the data is looked at
+    require_same(known, definition, known.data)  # before the data is looked at
     data = _load(places, view, _as_asked_for(known))
-    same_or_error(known, definition, _identity(data))
+    require_same(known, definition, _identity(data))
     changed = {field: given[field] for field in Budget.model_fields if field in given}
     known.set_budget(Budget.parse({**known.budget.as_text(), **changed}))
     return known, data

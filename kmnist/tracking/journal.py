@@ -18,11 +18,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from kmnist.durable import cut_torn_line
 from kmnist.tracking.payloads import Payloads
 from kmnist.tracking.records import Record, Unsendable
 from kmnist.tracking.sent import SENT, Aside, Progress
 
 JOURNAL = "journal.jsonl"
+LOCK = "lock"  # held by the process that works on the run, for as long as it lives
 REJECTED = "rejected.jsonl"  # where version 0.1 put what the server refused
 
 
@@ -50,7 +52,7 @@ class Journal:
         self.payloads = Payloads(folder / "payloads")
         self._path = folder / JOURNAL
         self._path.touch()
-        self._cut_torn_record()
+        cut_torn_line(self._path)
         self._size = self._path.stat().st_size
         self._progress = Progress.read(folder, self._size)
         self._writer = self._path.open("ab", buffering=0)
@@ -181,15 +183,6 @@ class Journal:
     def _save(self, *, force: bool = False) -> bool:
         """After ``close`` another process may be at work here, while a call of ours still hangs in a server."""
         return not self._writer.closed and self._progress.write(self.folder, force=force)
-
-    def _cut_torn_record(self) -> None:
-        """A process killed while writing leaves a last line without its line feed: it never counted."""
-        with self._path.open("rb+") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                file.truncate(whole)
-                os.fsync(file.fileno())
 
     def _take_up_rejected(self) -> None:
         """What version 0.1 had given up is tried again, like any other record."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
-from kmnist.tracking.journal import Journal, read_journal, refuse_links
+from kmnist.tracking.journal import LOCK, Journal, read_journal, refuse_links
 from kmnist.tracking.records import describe
 from kmnist.tracking.sender import Sender
 
@@ -55,7 +55,7 @@ def send_pending(client: MlflowClient, work_dir: Path) -> Iterator[tuple[str, st
             refuse_links(folder)
             if read_journal(folder) is None:
                 continue
-            with FileLock(folder / "lock", timeout=0):
+            with FileLock(folder / LOCK, timeout=0):
                 yield run_id, _send(client, run_id, folder)
         except Timeout:
             yield run_id, "left alone: a process is working on it"

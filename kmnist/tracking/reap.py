@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from kmnist.durable import is_held
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
 from kmnist.tracking.heartbeat import BEAT_SECONDS, TAG, last_beat_ms
-from kmnist.tracking.journal import unsent_bytes
+from kmnist.tracking.journal import LOCK, unsent_bytes
 
 #: For how long a silent run is watched: two calls on a server that hangs for 20 s each, and a beat that is due.
 WATCH_SECONDS = 4 * BEAT_SECONDS
@@ -61,7 +61,7 @@ def reap(
         folder = work_dir / str(run.info.run_id)
         if not folder.is_dir():
             watched.append(run)
-        elif _is_held(folder):
+        elif is_held(folder / LOCK):
             yield run, "left alone: a process on this machine works on it"
         elif waiting := unsent_bytes(folder):
             yield run, f"left alone: {waiting:,} bytes of it wait in {folder}; kmnist sync first"
@@ -117,11 +117,3 @@ def _age(run: Run) -> float:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _is_held(folder: Path) -> bool:
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            return False
-    except Timeout:
-        return True

@@ -28,7 +28,7 @@ from kmnist.config import TrainConfig
 from kmnist.data import DataSpec, Images
 from kmnist.errors import Stopped, TrackingError
 from kmnist.tracking.heartbeat import Heartbeat
-from kmnist.tracking.journal import Journal
+from kmnist.tracking.journal import LOCK, Journal
 from kmnist.tracking.model import save_model
 from kmnist.tracking.records import Record
 from kmnist.tracking.sender import Sender
@@ -60,11 +60,11 @@ class MlflowRun:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / "lock", timeout=0)
+            self._lock = FileLock(folder / LOCK, timeout=0)
             self._lock.acquire()
             self._journal = Journal(folder)
         except Timeout:
-            raise TrackingError(f"another process is working on run {self.id} (it holds {folder / 'lock'})") from None
+            raise TrackingError(f"another process is working on run {self.id} (it holds {folder / LOCK})") from None
         except OSError as error:
             raise TrackingError(f"{folder} cannot be written ({error}); name another with --work-dir") from error
         self._sender = Sender(client, self.id, self._journal, lives=True)

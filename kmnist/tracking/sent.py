@@ -1,10 +1,11 @@
 """How far a journal has been sent, and what was set aside on the way: the file ``sent`` beside it."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter
+
+from kmnist.durable import replace_file
 
 SENT = "sent"
 
@@ -45,14 +46,8 @@ class Progress:
 
     def write(self, folder: Path, *, force: bool = False) -> bool:
         """Replace the file; false if the disk is full. ``force`` it to the disk before files go that have arrived."""
-        temporary = folder / f"{SENT}.tmp"
         try:
-            with temporary.open("wb") as file:
-                file.write(_PROGRESS.dump_json(self))
-                file.flush()
-                if force:
-                    os.fdatasync(file.fileno())
-            temporary.replace(folder / SENT)
+            replace_file(folder / SENT, _PROGRESS.dump_json(self), force=force)
         except OSError:
             return False
         return True

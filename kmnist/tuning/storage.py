@@ -5,7 +5,6 @@ trial in one step, so that a study has exactly as many trials as it was given.
 """
 
 import logging
-import os
 import weakref
 import zlib
 from collections.abc import Iterator
@@ -22,10 +21,10 @@ from sqlalchemy import URL, NullPool, create_engine, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from kmnist.addresses import parse_database, redact
+from kmnist.durable import cut_torn_line
 from kmnist.errors import KmnistError, StudyError, root_reason
 from kmnist.settings import shorten
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)  # we say ourselves what happens to a trial
 #: What Optuna raises when a database does not answer.
 STORAGE_IS_AWAY = (StorageInternalError, SQLAlchemyError)
 # The name of our own part in PostgreSQL's one space of advisory locks.
@@ -58,6 +57,7 @@ def open_storage(address: str) -> StudyStorage:
         SettingError: the address cannot be read.
         StudyError: it is of another kind, or the storage does not answer.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # we say ourselves what happens to a trial
     scheme, separator, rest = address.partition("://")
     shown = redact(address)
     if not separator:
@@ -128,13 +128,7 @@ class _KillProofLock(JournalFileOpenLock):
 
     def acquire(self) -> bool:
         self._lock.acquire()
-        with self._path.open("rb+") as file:
-            end = file.seek(0, os.SEEK_END)
-            if end:
-                file.seek(end - 1)
-                if file.read(1) != b"\n":
-                    file.seek(0)
-                    file.truncate(file.read().rfind(b"\n") + 1)
+        cut_torn_line(self._path)
         return True
 
     def release(self) -> None:

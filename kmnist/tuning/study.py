@@ -122,7 +122,7 @@ def create_study(
             made.set_user_attr("id", uuid.uuid4().hex)  # its name is unique in this storage only
             made.set_user_attr("definition", definition.to_json())
     study = load_study(storage, name)
-    same_or_error(study, definition, data)
+    require_same(study, definition, data)
     return study
 
 
@@ -174,7 +174,7 @@ def load_study(storage: StudyStorage, name: str) -> TrackedStudy:
     raise StudyError(f"there is no study {name!r} in {storage.shown}; there are: {there}")
 
 
-def same_or_error(study: TrackedStudy, definition: Definition, data: dict[str, str]) -> None:
+def require_same(study: TrackedStudy, definition: Definition, data: dict[str, str]) -> None:
     """See that a study is the one that a user means.
 
     Raises:

@@ -23,8 +23,8 @@ from kmnist.tuning.space import suggest
 from kmnist.tuning.storage import STORAGE_IS_AWAY
 
 MOST_DEATHS = 3  # of workers without an epoch between them: then the trial is to blame
-#: A disk, a server or a storage is at fault, not the settings: the trial stays, for a worker to go on with.
-NOT_THE_TRIALS = (CheckpointError, TrackingError, StudyError, OSError, *STORAGE_IS_AWAY)
+#: A disk, a server, a storage or a worker is at fault, not the settings: the trial stays, for a worker to go on with.
+NOT_THE_TRIALS = (CheckpointError, ClaimLost, TrackingError, StudyError, OSError, *STORAGE_IS_AWAY)
 
 SplitsFor: TypeAlias = Callable[[TrainConfig], Splits]
 
@@ -75,32 +75,31 @@ def run_trial(claim: Claim, means: Means) -> None:
         tags[record.CONFIRMATION] = study.name  # a study that went on has more than one
     name = f"{confirmed or study.name} {kind} {trial.number}"
     run = means.start_run(name, tags, again="deaths" in trial.user_attrs)
+    ended_by: Exception | None = None
     try:
         with run:
             claim.set("run_id", run.id)
             try:
                 value = _train(claim, run, means)
-            except ClaimLost:
-                raise
-            except Stopped:
-                run.log_tags({record.TRIAL_STATE: TrialState.PRUNED.name})
-                raise
             except NOT_THE_TRIALS:
                 raise
-            except Exception:
-                run.log_tags({record.TRIAL_STATE: TrialState.FAIL.name})
+            except Exception as error:  # which ends the run: Stopped as KILLED, all else as FAILED
+                ended_by, (state, reason) = error, _outcome(error)
+                run.log_tags({record.TRIAL_STATE: state.name})
                 raise
-            run.log_tags({record.TRIAL_STATE: TrialState.COMPLETE.name, record.TRIAL_VALUE: repr(value)})
-    except ClaimLost:
-        raise
-    except Stopped as stopped:
-        state, reason = TrialState.PRUNED, str(stopped)
-    except NOT_THE_TRIALS:
-        raise
+            run.log_tags({record.TRIAL_STATE: state.name, record.TRIAL_VALUE: repr(value)})
     except Exception as error:
-        state, reason = TrialState.FAIL, f"{type(error).__name__}: {error}"
+        if error is not ended_by:
+            raise
     claim.end(value, state, reason)
     run.discard_folder()
+
+
+def _outcome(error: Exception) -> tuple[TrialState, str]:
+    """What a trial has come to that an error has ended, and why."""
+    if isinstance(error, Stopped):
+        return TrialState.PRUNED, str(error)
+    return TrialState.FAIL, f"{type(error).__name__}: {error}"
 
 
 def _train(claim: Claim, run: TrialRun, means: Means) -> float:

@@ -1,0 +1,29 @@
+"""Importing a room changes nothing: no environment variable, logger, tracking address or random number."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+import importlib, logging, os, pkgutil, random, sys
+import alembic, gradio, mlflow, mlflow.pyfunc, mlflow.pytorch, numpy, optuna, torch  # what they do is theirs
+import mlflow.store.db.utils
+
+def state():
+    names = ("", "alembic", "kmnist", "mlflow", "mlflow.store.db.utils", "optuna")
+    loggers = {name: logging.getLogger(name).level for name in names}
+    return (dict(os.environ), loggers, optuna.logging.get_verbosity(), mlflow.get_tracking_uri(), torch.initial_seed(),
+            torch.get_num_threads(), torch.get_default_dtype(), numpy.random.get_state()[1].tolist(), random.getstate())
+
+before = state()
+import kmnist
+rooms = [found.name for found in pkgutil.walk_packages(kmnist.__path__, "kmnist.") if found.name != "kmnist.__main__"]
+assert len(rooms) > 100
+for name in rooms:
+    importlib.import_module(name)
+for was, now in zip(before, state()):
+    assert was == now, (was, now)
+"""
+
+
+def test_importing_every_room_changes_nothing() -> None:
+    subprocess.run([sys.executable, "-c", SCRIPT], check=True)
