@@ -14,16 +14,19 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from kmnist.config import TrainConfig
-from kmnist.data import Dataset
+from kmnist.data import Dataset, load_dataset
 from kmnist.errors import ModelError, SettingError, TrackingError
 from kmnist.experiment import prepare
 from kmnist.experiment import train as train_experiment
 from kmnist.registry import Rollback, find_best, list_versions, load_model, promote, register, rollback
 from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
+from tests.test_datasets import idx_folder
 
 pytestmark = pytest.mark.real_data
 CHAMPION = "models:/kmnist@champion"
+
+__all__ = ["idx_folder"]  # a fixture
 
 
 def train_run(client: MlflowClient, data: Dataset, folder: Path, **settings: Any) -> str:
@@ -299,3 +302,27 @@ def test_the_library(place: Place, kmnist: Dataset) -> None:
     _, weak, _ = place
     predictions = from_the_top(f"runs:/{weak}/model").predict(kmnist.test.pixels[:5])
     assert len(predictions.kana) == 5
+
+
+def test_a_model_of_another_data_set_has_a_registry_of_its_own(
+    idx_folder: Path, drawn: Dataset, store: str, tmp_path: Path
+) -> None:
+    client, data = connect(store), load_dataset(str(idx_folder), tmp_path)
+    config = TrainConfig.parse({"hidden": "8", "epochs": "1", "valid_fraction": "0.2", "dataset": str(idx_folder)})
+    entity = create_run(client, "e", "fashion")
+    with MlflowRun(client, entity, tmp_path / "run") as run:
+        train_experiment(config, prepare(config, data), data.test, run, run.folder, threads=1)
+    version = register(client, run.id)
+    assert (version.name, version.version) == ("fashion-mnist", 1)
+    description = client.get_registered_model("fashion-mnist").description
+    assert description is not None
+    assert description.startswith("Fashion MNIST. Served")
+
+    with pytest.raises(ModelError, match=r"trained_on_this_data: trained on Fashion MNIST, .*; measured on the drawn"):
+        promote(client, "1", "champion", drawn, name="fashion-mnist")
+    verdicts = promote(client, "1", "champion", data, name="fashion-mnist")
+    assert all(verdict.passed for verdict in verdicts), verdicts
+    model = load_model("models:/fashion-mnist@champion", tracking_uri=store)
+    assert model.spec == data.spec
+    assert set(model.predict(data.test.pixels).kana) <= {label.text for label in data.spec.classes}
+    assert list_versions(client) == []
