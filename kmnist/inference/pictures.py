@@ -20,7 +20,7 @@ MOST_PIXELS = 50_000_000  # a photograph has 12 to 50 million; a small file can 
 MOST_BYTES = 200_000_000  # of a file; one with so many pixels has 20 to 150 million
 MOST_SCANS = 100  # of a JPEG; a progressive one has about 10, and each costs a pass over all pixels
 LARGE, LARGE_SIDE = 16_000_000, 1_500  # of a picture, in pixels; and what a JPEG that is larger is reduced to
-TILE_SIDE = 1_000  # pixels worked on at once, where each takes more than a byte
+TILE_SIDE = 500  # pixels worked on at once, where each takes more than a byte
 PIECE = TILE_SIDE**2
 INK = 0.25  # of the darkest ink: what is fainter is paper, noise, or the blur at an edge
 
