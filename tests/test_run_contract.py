@@ -15,7 +15,9 @@ from kmnist.config import TrainConfig
 from kmnist.data.kmnist import SPEC
 from kmnist.experiment import NullRun, Run, Splits
 from kmnist.figures import confusion_matrix_image
+from kmnist.network import load_network
 from kmnist.tracking import MlflowRun, connect, create_run
+from kmnist.tracking.model import save_model
 from kmnist.training.evaluate import predict
 from tests.memory_run import MemoryRun
 from tests.nets import network as build
@@ -187,3 +189,20 @@ def test_the_status_says_how_a_run_ended(
         path = Path(client.download_artifacts(mlflow_run.id, "traceback.txt", str(tmp_path)))
         assert "ValueError: too hot" in path.read_text()
         assert "test_run_contract.py" in path.read_text()
+
+
+@pytest.mark.parametrize("arch", ["plain", "dropout", "cnn", "resnet", "resnet18", "mobilenet_v3_small"])
+def test_a_model_of_every_family_is_loaded_without_pickle_at_any_number_of_pictures(arch: str, tmp_path: Path) -> None:
+    config = TrainConfig.parse({"arch": arch})
+    model = build(config)
+    save_model(model, config, SPEC, tmp_path / "model")
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 28, 28)).astype(np.float32)
+    expected = predict(model, torch.from_numpy(pixels)).numpy()
+    native = mlflow.pytorch.load_model(str(tmp_path / "model"))
+    pyfunc = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    ours = load_network(tmp_path / "model").network
+    for count in (1, 7):
+        found = native(torch.from_numpy(pixels[:count])).detach().numpy()
+        assert np.allclose(found, expected[:count], atol=1e-4)
+        assert [row["class"] for row in pyfunc.predict(pixels[:count])] == expected[:count].argmax(axis=1).tolist()
+        assert np.allclose(predict(ours, torch.from_numpy(pixels[:count])).numpy(), expected[:count], atol=1e-4)

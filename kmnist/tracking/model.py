@@ -43,7 +43,7 @@ def save_model(model: nn.Module, config: TrainConfig, spec: DataSpec, folder: Pa
     # So MLflow leaves it to our serving to check what comes in: it could not take pictures as text beside pixels.
     signature._is_signature_from_type_hint = True
     mlflow.pytorch.save_model(
-        model.cpu().eval(),
+        _as_exported(model),
         folder,
         signature=signature,
         input_example=np.zeros((2, *spec.shape), np.float32),  # two rows: with one, the batch size would be fixed to 1
@@ -57,6 +57,12 @@ def save_model(model: nn.Module, config: TrainConfig, spec: DataSpec, folder: Pa
     )
     save_network(model, config, spec, folder)
     _carry_serving(folder)
+
+
+def _as_exported(model: nn.Module) -> nn.Module:
+    # Kernels in another order of memory would be written with a warning.
+    exported: nn.Module = model.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return exported
 
 
 def _carry_serving(folder: Path) -> None:
