@@ -33,7 +33,10 @@ def configs(draw: st.DrawFn) -> TrainConfig:
     }
     settings |= {name: draw(st.booleans()) for name in TrainConfig.fields(arch) if name == "batch_norm"}
     settings |= {"warmup": draw(st.floats(0, 0.9)), "clip": draw(st.floats(0, 9)), "ema": draw(st.floats(0, 0.99))}
-    settings |= {"init_from": draw(st.sampled_from(["", "imagenet"])), "freeze": draw(st.sampled_from(["", "fc1"]))}
+    settings |= {
+        "init_from": draw(st.sampled_from(["none", "imagenet"])),
+        "freeze": draw(st.sampled_from(["none", "fc1"])),
+    }
     settings["kept_rate"] = draw(st.floats(0.01, 1))
     settings["augment"] = draw(st.sampled_from(["none", "light", "strong"]))
     settings |= {name: draw(st.floats(0, 0.9)) for name in PARTS}

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from kmnist.config import TrainConfig
 from kmnist.mlproject import render
+from kmnist.tracking.read import read_run
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import all_studies
 
@@ -75,7 +76,7 @@ def test_mlflow_run(
     [run] = MlflowClient(store).search_runs(["0"])
     assert run.info.status == "FINISHED"
     assert expected.items() <= run.data.params.items()
-    logged = {name: text for name, text in run.data.params.items() if name in TrainConfig.model_fields}
-    config = TrainConfig.parse(logged)
+    config = read_run(run).config
+    assert config is not None
     assert (config["hidden"], config.epochs, config.learning_rate) == ((16,), 1, 0.001)
     assert "valid/accuracy" in run.data.metrics

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kmnist.errors import SettingError
+from kmnist.models.transfer_settings import NONE
 
 SHOWN = 5  # tensors, in a message
 
@@ -63,12 +64,14 @@ def freeze(model: nn.Module, layers: str) -> None:
 
     Args:
         model: the network.
-        layers: names, comma-separated, as in the network: ``conv1`` or ``body.layer1``.
+        layers: names, comma-separated, as in the network: ``conv1`` or ``body.layer1``; or ``none``.
 
     Raises:
         SettingError: a name is that of no layer with weights, or nothing would be left to train.
     """
-    for layer in filter(None, (part.strip() for part in layers.split(","))):
+    if layers == NONE:
+        return
+    for layer in (part.strip() for part in layers.split(",")):
         prefix = f"network.{layer}."
         of_layer = [weight for name, weight in model.named_parameters() if name.startswith(prefix)]
         if not of_layer:

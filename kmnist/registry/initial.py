@@ -11,7 +11,7 @@ from torch import Tensor
 from kmnist.config import TrainConfig
 from kmnist.errors import ModelError, SettingError, root_reason
 from kmnist.models.transfer import InitialWeights
-from kmnist.models.transfer_settings import IMAGENET
+from kmnist.models.transfer_settings import IMAGENET, NONE
 from kmnist.registry.load import fetch_network
 
 
@@ -26,7 +26,7 @@ def fetch_initial(config: TrainConfig, *, tracking_uri: str | None = None) -> In
         SettingError: it cannot be had, or is no weights.
     """
     source = config.init_from
-    if not source:
+    if source == NONE:
         return None
     try:
         if source == IMAGENET:
