@@ -85,6 +85,9 @@ Threads = Annotated[
         help="of the CPU to compute with [default: as many as a few trial steps show to be fastest]",
     ),
 ]
+OneThread = Annotated[
+    int, Parameter(name="--threads", validator=validators.Number(gte=1), help="of the CPU to compute with")
+]
 Quiet = Annotated[bool, Parameter(help="print the results only")]
 
 

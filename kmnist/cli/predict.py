@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import ModelUri, TrackingUri, require_writable
+from kmnist.cli.options import ModelUri, OneThread, TrackingUri, require_writable
 from kmnist.errors import PictureError, SettingError
 from kmnist.settings import unknown_name
 
@@ -30,6 +30,7 @@ def predict(
     raw: bool = False,
     out: Annotated[Path | None, Parameter(show_default=False)] = None,
     explain: Annotated[Path | None, Parameter(show_default=False)] = None,
+    threads: OneThread = 1,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Say which kana pictures show.
@@ -60,7 +61,9 @@ def predict(
     from kmnist.prediction.answers import answers
     from kmnist.prediction.sources import count_pictures, find_pictures
     from kmnist.registry import load_model
+    from kmnist.training.compute import set_threads
 
+    set_threads(threads)
     classifier = load_model(model, tracking_uri=tracking_uri)
     found = find_pictures(pictures, sys.stdin.buffer if sys.stdin else BytesIO(), classifier.spec.shape, raw)
     if explain is not None:

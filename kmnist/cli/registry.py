@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import DataDir, TrackingUri
+from kmnist.cli.options import DataDir, OneThread, TrackingUri
 from kmnist.errors import SettingError
 
 Name = Annotated[str, Parameter(name="--name")]
@@ -48,6 +48,7 @@ def promote(
     alias: str = "champion",
     force: bool = False,
     data_dir: DataDir = Path("data"),
+    threads: OneThread = 1,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Give an alias to a version, if it passes the gate.
@@ -69,8 +70,10 @@ def promote(
     from kmnist.cli.printer import Printer
     from kmnist.data import load_dataset
     from kmnist.tracking import connect
+    from kmnist.training.compute import set_threads
 
     client, screen = connect(tracking_uri), Printer()
+    set_threads(threads)
     for verdict in registry.promote(client, version, alias, load_dataset(dataset or name, data_dir), force, name=name):
         screen.say(f"{'passed' if verdict.passed else 'FAILED'}  {verdict.check}: {verdict.found}")
     screen.say(f"models:/{name}@{alias} is now version {version}")

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from kmnist.cli.options import ModelUri, TrackingUri
+from kmnist.cli.options import ModelUri, OneThread, TrackingUri
 from kmnist.errors import ModelError
 
 
@@ -20,6 +20,7 @@ def serve(
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))] = 5001,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    threads: OneThread = 1,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Answer for a model over HTTP, with MLflow's server, once its files are those that went through the gate.
@@ -45,7 +46,11 @@ def serve(
         command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", saved, "--env-manager", "local"]
         place = ["--host", host, "--port", str(port), "--workers", str(workers)]
         # MLflow looks for uvicorn in PATH; it is beside the Python that runs this.
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+        }
         with Popen([*command, *place], env=environment) as server:
             try:
                 status = server.wait()

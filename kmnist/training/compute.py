@@ -51,6 +51,11 @@ class Compute:
         return {"device": self.device, "precision": self.precision, "threads": str(self.threads)}
 
 
+def set_threads(threads: int) -> None:
+    """Compute with so many threads of the CPU from here on: for a process that does nothing but answer."""
+    torch.set_num_threads(threads)
+
+
 def resolve_device(name: str = "auto") -> torch.device:
     """``auto`` is the first CUDA GPU where there is one, else the CPU.
 
