@@ -133,7 +133,7 @@ def test_a_tracking_server_that_is_not_there_is_told_without_its_password(
     assert "127.0.0.1" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_says_where_it_is_without_the_password(tmp_path: Path, kmnist_command: Command) -> None:
     server = MlflowServer(tmp_path)
     server.start()

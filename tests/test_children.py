@@ -103,7 +103,7 @@ def server(tmp_path: Path) -> Iterator[MlflowServer]:
     server.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_is_away_is_waited_for(server: MlflowServer, tmp_path: Path) -> None:
     client = connect(server.url)
     parent_id = str(parent_run(client, "e", "study s", {"study.id": "1"}).info.run_id)

@@ -82,7 +82,9 @@ def training(store: str, folder: Path, *settings: str) -> Iterator[subprocess.Po
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("sent", "status"), [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long), (signal.SIGINT, 130)]
+)
 def test_an_interrupted_run_is_KILLED_and_keeps_every_whole_epoch(
     sent: signal.Signals, status: int, store: str, tmp_path: Path
 ) -> None:

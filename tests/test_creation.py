@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
@@ -39,6 +40,11 @@ def experiment(request: pytest.FixtureRequest) -> str:
     return str(request.node.name)
 
 
+def at_length(*kinds: Kind) -> list[ParameterSet]:
+    """These faults when there is time."""
+    return [pytest.param(kind, marks=pytest.mark.long) for kind in kinds]
+
+
 def runs_of(server: MlflowServer, experiment: str) -> list[Run]:
     """All of them, deleted ones, too; read past the proxy."""
     client = MlflowClient(server.url)
@@ -50,7 +56,7 @@ def runs_of(server: MlflowServer, experiment: str) -> list[Run]:
 @pytest.mark.parametrize(
     "requests", [CREATE, "POST .*/experiments/create", "GET .*/get-by-name", "POST .*/runs/search"]
 )
-@pytest.mark.parametrize("kind", ["drop request", "drop answer", "cut answer", 429, 500, 503])
+@pytest.mark.parametrize("kind", ["drop answer", 503, *at_length("drop request", "cut answer", 429, 500)])
 def test_a_run_and_its_experiment_are_made_once_though_a_request_fails(
     requests: str, kind: Kind, server: MlflowServer, proxy: FaultyServer, experiment: str
 ) -> None:
@@ -107,7 +113,7 @@ def test_two_commands_at_once_make_one_experiment(server: MlflowServer, experime
     assert [run.info.lifecycle_stage for run in runs_of(server, experiment)] == ["active"] * 8
 
 
-@pytest.mark.parametrize("kind", ["drop request", "drop answer", "cut answer", 500, 503, 403])
+@pytest.mark.parametrize("kind", ["drop answer", *at_length("drop request", "cut answer", 500, 503, 403)])
 def test_a_study_and_its_trials_have_one_run_each(
     kind: Kind, server: MlflowServer, proxy: FaultyServer, experiment: str, tmp_path: Path
 ) -> None:

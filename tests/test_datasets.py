@@ -164,7 +164,7 @@ def test_a_name_that_is_no_data_set_is_told(tmp_path: Path) -> None:
 
 def test_a_description_that_is_something_else_is_refused() -> None:
     for values in ({}, {"classes": 3}, {"classes": [3]}, {"classes": [], "shape": [1]}):
-        with pytest.raises(ValueError, match=r"not the description|unpack"):
+        with pytest.raises(ValueError, match=r"not the description|unpack|0 classes"):
             DataSpec.from_json(values)
 
 

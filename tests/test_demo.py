@@ -232,7 +232,7 @@ def expect_answer(page: Page, classifier: Classifier) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1100, 400])
+@pytest.mark.parametrize("width", [1100, pytest.param(400, marks=pytest.mark.long)])
 def test_answers_change_while_one_draws(
     width: int, browser: Browser, model: Path, classifier: Classifier, store: str
 ) -> None:

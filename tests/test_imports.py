@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import importlib, logging, os, pkgutil, random, sys
 import alembic, gradio, mlflow, mlflow.pyfunc, mlflow.pytorch, numpy, optuna, torch  # what they do is theirs
@@ -25,5 +27,6 @@ for was, now in zip(before, state()):
 """
 
 
+@pytest.mark.long
 def test_importing_every_room_changes_nothing() -> None:
     subprocess.run([sys.executable, "-c", SCRIPT], check=True)

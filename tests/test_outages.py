@@ -121,7 +121,7 @@ def test_the_command_says_that_the_server_went_and_sync_sends_what_waits(
     assert connect(server.url).get_run(folder.name).info.status == "FINISHED"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_slow_server_slows_nothing_down(
     server: MlflowServer, store: str, splits: Splits, config: TrainConfig, tmp_path: Path
 ) -> None:

@@ -142,7 +142,7 @@ def test_a_run_that_ends_while_it_is_watched_keeps_its_end(store: str, tmp_path:
     assert client.get_run(run_id).info.status == "FINISHED"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_training_is_reaped_by_the_command_and_can_be_resumed(
     store: str, tmp_path: Path, kmnist_command: Command
 ) -> None:
@@ -171,7 +171,7 @@ def test_a_killed_training_is_reaped_by_the_command_and_can_be_resumed(
     assert client.get_run(folder.name).info.status == "FINISHED"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_outage_at_any_of_its_requests_is_told_in_a_line_and_the_next_reap_does_the_rest(
     kmnist_command: Command, tmp_path: Path, template_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

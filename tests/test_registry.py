@@ -313,7 +313,7 @@ def test_a_model_of_another_data_set_has_a_registry_of_its_own(
     with MlflowRun(client, entity, tmp_path / "run") as run:
         train_experiment(config, prepare(config, data), data.test, run, run.folder, threads=1)
     version = register(client, run.id)
-    assert (version.name, version.version) == ("fashion-mnist", 1)
+    assert (version.name, int(version.version)) == ("fashion-mnist", 1)
     description = client.get_registered_model("fashion-mnist").description
     assert description is not None
     assert description.startswith("Fashion MNIST. Served")

@@ -11,7 +11,7 @@ from kmnist.tracking import run as run_module
 from kmnist.tracking import sender as sender_module
 from tests.servers import MlflowServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture

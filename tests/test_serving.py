@@ -171,6 +171,7 @@ def test_any_picture_that_can_be_predicted_can_be_sent(registry: str, images: Gr
         model.predict("a text")
 
 
+@pytest.mark.long
 def test_it_is_served_where_this_package_is_not_installed(registry: str) -> None:
     script = f"""
 import sys

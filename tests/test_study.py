@@ -308,7 +308,7 @@ def work_on_nothing(address: str, all_have_one: Barrier) -> None:
                 taken.end(rate, TrialState.COMPLETE)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_processes_lose_no_trial_and_make_none_twice(study_address: str) -> None:
     processes, trials = 4, 60
     study = make(study_address, trials=trials)

@@ -166,7 +166,7 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
     assert parent.data.metrics["study/epochs_trained"] == 20
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_is_stopped_is_replaced_and_its_trial_goes_on_in_the_same_run(
     study_address: str, store: str, tmp_path: Path, kmnist_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

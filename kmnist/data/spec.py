@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-MOST_SIDE = 4096
+MOST_SIDE, MOST_CLASSES = 4096, 10_000
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,12 @@ class DataSpec:
             ValueError: it is something else.
         """
         try:
+            if not 0 < len(values["classes"]) <= MOST_CLASSES:
+                raise ValueError(f"{len(values['classes'])} classes")
             classes = tuple(ClassLabel(str(label["text"]), str(label["glyph"])) for label in values["classes"])
             height, width = map(int, values["shape"])
-            if not classes or not 0 < height <= MOST_SIDE or not 0 < width <= MOST_SIDE:
-                raise ValueError(f"{len(classes)} classes of images of {height} x {width}")
+            if not 0 < height <= MOST_SIDE or not 0 < width <= MOST_SIDE:
+                raise ValueError(f"images of {height} x {width}")
             digests = {str(name): str(digest) for name, digest in values["digests"].items()}
             name, title = str(values["name"]), str(values["title"])
             return cls(name, title, classes, (height, width), digests, bool(values["official"]))
