@@ -82,7 +82,8 @@ class FaultyServer:
         app = web.Application(client_max_size=MOST_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-        async with aiohttp.ClientSession() as self._session:
+        # A connection for each request: one that waited may be closed by the server, which would be a fault of ours.
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as self._session:
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", self._port).start()
             self._up.set()

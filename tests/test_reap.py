@@ -1,12 +1,13 @@
 """Runs whose process is gone are ended; runs that live are not."""
 
-import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def silent_run(client: MlflowClient) -> str:
     tags = {"heartbeat": LONG_AGO, "kmnist.creation": "a"}
     return str(client.create_run("0", int(LONG_AGO) - 1000, tags).info.run_id)
+
+
+def stop_outside_of_transactions(process: subprocess.Popen[bytes], database: Path) -> None:
+    """Stop it at a moment at which it does not hold up everyone else."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        with closing(sqlite3.connect(database, timeout=0)) as connection:
+            try:
+                connection.execute("BEGIN EXCLUSIVE")
+                return
+            except sqlite3.OperationalError:
+                process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
 
 
 def outcomes(client: MlflowClient, work_dir: Path) -> dict[str, str]:
@@ -144,15 +158,17 @@ def test_a_run_that_ends_while_it_is_watched_keeps_its_end(store: str, tmp_path:
 
 @pytest.mark.long
 def test_a_killed_training_is_reaped_by_the_command_and_can_be_resumed(
-    store: str, tmp_path: Path, kmnist_command: Command
+    store: str, tmp_path: Path, kmnist_command: Command, request: pytest.FixtureRequest
 ) -> None:
     train = ["train", "--dataset", "sample", "--hidden", "32", "--epochs", "500", "--quiet"]
     process = subprocess.Popen([sys.executable, "-m", "kmnist", *train], env=environment(store), cwd=tmp_path)
+    request.addfinalizer(process.wait)
+    request.addfinalizer(process.kill)
     client = connect(store)
     while not list((tmp_path / "runs").glob("*/checkpoint.safetensors")):
         assert process.poll() is None
         time.sleep(0.1)
-    os.kill(process.pid, signal.SIGSTOP)
+    stop_outside_of_transactions(process, tmp_path / "mlflow.db")
     [folder] = (tmp_path / "runs").iterdir()
     client.set_tag(folder.name, "heartbeat", LONG_AGO)
     done = kmnist_command("reap")
