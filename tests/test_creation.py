@@ -113,7 +113,8 @@ def test_two_commands_at_once_make_one_experiment(server: MlflowServer, experime
     assert [run.info.lifecycle_stage for run in runs_of(server, experiment)] == ["active"] * 8
 
 
-@pytest.mark.parametrize("kind", ["drop answer", *at_length("drop request", "cut answer", 500, 503, 403)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["drop request", "drop answer", "cut answer", 500, 503, 403])
 def test_a_study_and_its_trials_have_one_run_each(
     kind: Kind, server: MlflowServer, proxy: FaultyServer, experiment: str, tmp_path: Path
 ) -> None:

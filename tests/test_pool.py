@@ -25,7 +25,7 @@ from kmnist.tuning.supervise import NoReport, Report, supervise
 from tests.postgres import Postgres
 from tests.test_study import make
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
 
@@ -118,7 +118,7 @@ def test_a_worker_that_dies_is_replaced_and_its_trial_taken_up(tmp_path: Path) -
     assert finals.final
 
 
-@pytest.mark.parametrize("habit", [pytest.param("stops once", marks=pytest.mark.long), "takes a lock and stops once"])
+@pytest.mark.parametrize("habit", ["stops once", "takes a lock and stops once"])
 def test_a_worker_that_hangs_is_killed_and_replaced_and_that_is_said(
     habit: str, study_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +140,6 @@ def test_a_long_epoch_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (len(workers.spawned), workers.said) == (1, [])
 
 
-@pytest.mark.long
 def test_workers_that_die_one_after_the_other_end_the_command_not_the_study(tmp_path: Path) -> None:
     workers = Workers(make(str(tmp_path / "s.log"), trials=4), tmp_path, "always fails")
     with pytest.raises(
@@ -154,7 +153,6 @@ def test_workers_that_die_one_after_the_other_end_the_command_not_the_study(tmp_
     assert [trial.state for trial in workers.study.trials()] == [TrialState.COMPLETE] * 4
 
 
-@pytest.mark.long
 def test_a_worker_that_wakes_up_when_another_has_its_trial_does_no_harm(study_address: str, tmp_path: Path) -> None:
     workers = Workers(make(study_address, trials=2), tmp_path, "stops once")
     sent, received = CONTEXT.Pipe(duplex=False)
@@ -176,7 +174,6 @@ def test_a_worker_that_wakes_up_when_another_has_its_trial_does_no_harm(study_ad
     assert [trial.intermediate_values for trial in workers.study.trials()] == [{1: 0.5, 2: 0.5}, {1: 0.1}]
 
 
-@pytest.mark.long
 def test_a_database_that_restarts_and_workers_that_are_killed_end_neither_command_nor_study(
     postgres: Postgres, tmp_path: Path
 ) -> None:
@@ -206,7 +203,6 @@ def test_a_database_that_restarts_and_workers_that_are_killed_end_neither_comman
     assert len(workers.spawned) > 3
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_sixty_four_workers_lose_no_trial_and_make_none_twice(study_address: str, tmp_path: Path) -> None:
     workers = Workers(make(study_address, trials=320), tmp_path, "works")
