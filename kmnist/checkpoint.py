@@ -21,8 +21,8 @@ from kmnist.data.spec import DataSpec
 from kmnist.durable import replace_file
 from kmnist.errors import CheckpointError
 from kmnist.metrics import Counts, Metrics
-from kmnist.models.build import build
 from kmnist.models.transfer import freeze, lower_rate
+from kmnist.network import empty_network
 from kmnist.settings import shorten
 from kmnist.training.compute import Compute
 from kmnist.training.fit import Epoch, TrainState
@@ -164,10 +164,10 @@ def _check(checkpoint: Checkpoint) -> None:
         raise ValueError(f"epochs {numbers}, the best is {checkpoint.best_epoch}")
     config, spec = checkpoint.config, checkpoint.spec
     with torch.device("meta"):  # forms without memory, however large the settings make them
-        weights = build(config.net, spec).state_dict()
+        weights = empty_network(config, spec).state_dict()
     _compare("model", weights, checkpoint.model)
     _compare("best", weights, checkpoint.best)
-    model = build(config.net, spec)  # no larger than what is in the file
+    model = empty_network(config, spec)  # no larger than what is in the file
     lower_rate(model, checkpoint.kept, config.kept_rate)
     freeze(model, config.freeze)
     optimisation = Optimisation(model, config, steps=1)

@@ -71,12 +71,13 @@ def load_network(folder: Path) -> SavedNetwork:
 
 def build_from(config: TrainConfig, spec: DataSpec, weights: dict[str, Tensor]) -> nn.Module:
     """A network with weights that it once had, in evaluation mode; what it normalises by is among them."""
-    network = _empty(config, spec)
+    network = empty_network(config, spec)
     network.load_state_dict(weights)
     return network.eval()
 
 
-def _empty(config: TrainConfig, spec: DataSpec) -> nn.Module:
+def empty_network(config: TrainConfig, spec: DataSpec) -> nn.Module:
+    """A network with the layers of one that was trained so, that of its pixels included, but none of its weights."""
     return build(config.net, spec, normalise=normalisation(config.normalise))
 
 
@@ -109,7 +110,9 @@ def _load_settings(path: Path) -> tuple[TrainConfig, DataSpec]:
 
 def _load_weights(path: Path, config: TrainConfig, spec: DataSpec) -> dict[str, Tensor]:
     with torch.device("meta"):  # shapes and types, without memory
-        expected = {name: (weight.shape, weight.dtype) for name, weight in _empty(config, spec).state_dict().items()}
+        expected = {
+            name: (weight.shape, weight.dtype) for name, weight in empty_network(config, spec).state_dict().items()
+        }
     try:
         with safe_open(path, "pt") as file:
             shapes = {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

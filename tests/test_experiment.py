@@ -13,6 +13,7 @@ from kmnist.data import Dataset, DataSpec
 from kmnist.errors import CheckpointError, SettingError
 from kmnist.experiment import NullRun, Result, Run, Splits, prepare
 from kmnist.experiment import train as train_experiment
+from kmnist.registry import load_model
 from kmnist.training.compute import Compute
 from kmnist.training.evaluate import evaluate
 from kmnist.training.fit import Epoch
@@ -126,6 +127,14 @@ def test_patience_ends_a_training_that_gets_no_better(splits: Splits, tmp_path: 
     config = TrainConfig.parse({"hidden": "8", "epochs": 50, "learning_rate": 1e-9, "patience": 3})
     result = train(config, splits, NullRun(), tmp_path)
     assert result.epochs[-1].number == result.best.number + 3
+
+
+@pytest.mark.parametrize("normalise", ["standard", "unit", "each"])
+def test_a_checkpoint_is_read_however_pixels_are_normalised(normalise: str, drawn: Dataset, tmp_path: Path) -> None:
+    config = TrainConfig.parse({"hidden": "8", "epochs": 2, "normalise": normalise})
+    train(config, prepare(config, drawn), MemoryRun(), tmp_path)
+    assert load_checkpoint(tmp_path).config == config
+    assert load_model(str(tmp_path)).predict(drawn.test.pixels).classes.shape == drawn.test.labels.shape
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 4])
