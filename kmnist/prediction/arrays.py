@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from kmnist.data.idx import open_idx
 from kmnist.errors import DataError, PictureError
-from kmnist.inference.pictures import MOST_PIXELS
+from kmnist.inference.pictures import MOST_PIXELS, Gray
 
-Gray = npt.NDArray[np.uint8]
 PIECE = 2**20  # bytes read at once
 MOST_UNPACKED = 100  # times its packed size, of an array that is not small; pictures shrink to a half or a tenth
 SMALL = 10_000_000  # bytes

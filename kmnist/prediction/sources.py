@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-import numpy.typing as npt
-
 from kmnist.errors import KmnistError, PictureError
-from kmnist.inference.pictures import MOST_BYTES, read_picture, to_kmnist
+from kmnist.inference.pictures import MOST_BYTES, Gray, read_picture, to_kmnist
 from kmnist.prediction.arrays import read_arrays
 
-Gray = npt.NDArray[np.uint8]
 PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
 ARRAYS = {".npy", ".npz", ".gz", ""}  # IDX files have no suffix of their own
 
