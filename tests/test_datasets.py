@@ -1,5 +1,6 @@
 """The contract of a data set, held against each; and the two that come in other files than Kuzushiji-MNIST."""
 
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kmnist.data import Dataset, DataSpec, Images, load_dataset
+from kmnist.data import DATASETS, Dataset, DataSpec, Images, load_dataset
 from kmnist.data import kuzushiji49 as k49
 from kmnist.data.download import Unreachable
 from kmnist.data.idx import idx_bytes
+from kmnist.data.sample import draw_dataset
 from kmnist.data.spec import labels
 from kmnist.errors import DataError
 
@@ -160,6 +162,16 @@ def test_a_name_that_is_no_data_set_is_told(tmp_path: Path) -> None:
         load_dataset("kmnits", tmp_path)
     with pytest.raises(DataError, match=r"there is no train-images-idx3-ubyte\.gz, nor unpacked"):
         load_dataset(str(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["kmnist", "sample", "auto", "added"])
+def test_a_folder_has_no_name_that_another_data_set_has(
+    name: str, idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DATASETS, "added", lambda folder, progress: draw_dataset(train=10, test=10))
+    folder = tmp_path / "x" / name
+    shutil.copytree(idx_folder, folder)
+    assert load_dataset(f"{folder}", tmp_path).spec.name == f"{name}-folder"
 
 
 def test_a_description_that_is_something_else_is_refused() -> None:

@@ -6,6 +6,7 @@ Label texts are read from ``classes.csv`` beside them, where there is one: a lin
 
 import csv
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from kmnist.data.download import find_file
@@ -17,11 +18,12 @@ from kmnist.errors import DataError
 MOST_CLASSES = 256  # labels are bytes
 
 
-def load_folder(folder: Path) -> Dataset:
+def load_folder(folder: Path, others: Collection[str]) -> Dataset:
     """The data set in ``folder``; its name is that of the folder.
 
     Args:
         folder: holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, the same for ``t10k``; gzipped or not.
+        others: names that it must not have, because other data sets have them.
 
     Raises:
         DataError: a file is missing or damaged, or the four do not fit together.
@@ -29,7 +31,7 @@ def load_folder(folder: Path) -> Dataset:
     train, test = _images(folder, "train"), _images(folder, "t10k")
     most = int(max(train.labels.max(initial=-1), test.labels.max(initial=-1)))
     height, width = train.pixels.shape[1:]
-    spec = DataSpec(_name(folder), folder.resolve().name, _classes(folder, most + 1), (height, width))
+    spec = DataSpec(_name(folder, others), folder.resolve().name, _classes(folder, most + 1), (height, width))
     try:
         return Dataset.build(spec, str(folder.resolve()), train, test)
     except DataError as error:
@@ -52,10 +54,10 @@ def _images(folder: Path, prefix: str) -> Images:
     return Images(pixels, numbers.astype("int64"))
 
 
-def _name(folder: Path) -> str:
+def _name(folder: Path, others: Collection[str]) -> str:
     """The folder's name as it can stand in a registry and on a command line, and never that of another data set."""
     name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
-    return f"{name}-folder" if name in ("", "kmnist", "kuzushiji49", "sample", "auto") else name
+    return f"{name}-folder" if not name or name in others else name
 
 
 def _classes(folder: Path, count: int) -> tuple[ClassLabel, ...]:

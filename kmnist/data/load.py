@@ -42,5 +42,5 @@ def load_dataset(name: str, folder: Path, *, progress: bool = True) -> Dataset:
     if name in DATASETS:
         return DATASETS[name](folder, progress)
     if Path(name).is_dir():
-        return load_folder(Path(name))
+        return load_folder(Path(name), (AUTO, *DATASETS))
     raise DataError(f"dataset={name}: must be {AUTO}, {', '.join(DATASETS)}, or the path of a folder of four IDX files")
