@@ -114,7 +114,7 @@ def test_a_clock_that_is_set_ends_no_run_that_lives_and_keeps_none_that_does_not
 ) -> None:
     client = connect(store)
     entity, dead = create_run(client, "e", "a run"), create_run(client, "e", "a run").info.run_id
-    monkeypatch.setattr(reap_module, "_now_ms", lambda: time.time_ns() // 1_000_000 + hours * 3_600_000)
+    monkeypatch.setattr(reap_module, "now_ms", lambda: time.time_ns() // 1_000_000 + hours * 3_600_000)
     with MlflowRun(client, entity, tmp_path / "there" / entity.info.run_id) as run:
         ended = outcomes(client, tmp_path / "here")
         assert client.get_run(run.id).info.status == "RUNNING"

@@ -118,7 +118,8 @@ def find_best(client: MlflowClient, name: str) -> str:
     with asked():
         experiments = client.search_experiments()
         ids = [experiment.experiment_id for experiment in experiments]
-        studies = client.search_runs(ids, f"tags.kind = 'study' AND tags.study = '{name}'") if _plain(name) else []
+        query = f"tags.{record.KIND} = '{record.KIND_STUDY}' AND tags.{record.STUDY} = '{name}'"
+        studies = client.search_runs(ids, query) if _plain(name) else []
     if len(studies) > 1:
         raise ModelError(
             f"there are {len(studies)} studies named {name!r}; name the run (its tag {record.OFFERED_RUN})"
@@ -129,7 +130,8 @@ def find_best(client: MlflowClient, name: str) -> str:
         raise ModelError(f"study {name!r} has not confirmed its best settings yet: kmnist tune --study {name}")
     for experiment in experiments:
         if experiment.name == name:
-            best_first = [{"field_name": "metrics.valid/accuracy", "ascending": False}]
+            accuracy = record.metric(record.VALID, "accuracy")
+            best_first = [{"field_name": f"metrics.{accuracy}", "ascending": False}]
             with asked():
                 models = client.search_logged_models([experiment.experiment_id], order_by=best_first, max_results=50)
             for model in models:

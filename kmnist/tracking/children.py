@@ -7,12 +7,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from kmnist import record
 from kmnist.tracking.connect import ServerAway, tracking_errors
 from kmnist.tracking.creation import START_SECONDS, Creation, create_run, wait_out
 from kmnist.tracking.run import MlflowRun
 
 OUTAGE_SECONDS = 3600.0  # that a trial waits
-FROM_AN_EPOCH = "valid/loss"  # a metric that a run has after its first epoch
+FROM_AN_EPOCH = record.metric(record.VALID, "loss")  # a metric that a run has after its first epoch
 
 
 def parent_run(
@@ -93,7 +94,7 @@ class ChildRuns:
         folder = self._folder(entity)
         if (folder / self._checkpoint).exists() or (folder.exists() and FROM_AN_EPOCH not in entity.data.metrics):
             return entity
-        self._client.set_tag(entity.info.run_id, "end_reason", "its process died; begun again elsewhere")
+        self._client.set_tag(entity.info.run_id, record.END_REASON, "its process died; begun again elsewhere")
         self._client.set_terminated(entity.info.run_id, "KILLED")
         return None
 

@@ -4,7 +4,6 @@ A server gives a run its id, so a creation that is repeated makes a second run: 
 Each creation therefore has a tag of its own, which is looked for before every further attempt.
 """
 
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -18,7 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from kmnist.errors import TrackingError
 from kmnist.tracking.connect import WAY_OUT, ServerAway, tracking_errors
-from kmnist.tracking.heartbeat import heartbeat
+from kmnist.tracking.heartbeat import heartbeat, now_ms
 from kmnist.tracking.project import TRAIN, project_run
 
 T = TypeVar("T")
@@ -79,8 +78,7 @@ class Creation:
         found = self._found(experiment_id) if self.tried else []
         if not found:
             self.tried = True
-            now = time.time_ns() // 1_000_000
-            made = self._client.create_run(experiment_id, now, {**resolve_tags(), **self.tags}, self._name)
+            made = self._client.create_run(experiment_id, now_ms(), {**resolve_tags(), **self.tags}, self._name)
             found = self._found(experiment_id) or [made]
         for extra in found[1:]:
             self._client.delete_run(extra.info.run_id)

@@ -9,10 +9,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from kmnist import record
 from kmnist.durable import is_held
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
-from kmnist.tracking.heartbeat import BEAT_SECONDS, TAG, last_beat_ms
+from kmnist.tracking.heartbeat import BEAT_SECONDS, TAG, last_beat_ms, now_ms
 from kmnist.tracking.journal import LOCK, unsent_bytes
 
 #: For how long a silent run is watched: two calls on a server that hangs for 20 s each, and a beat that is due.
@@ -88,11 +89,11 @@ def _end(client: MlflowClient, run: Run) -> str:
     said = f"no sign of life since {datetime.fromtimestamp(last_ms / 1000):%Y-%m-%d %H:%M:%S}"
     note = run.data.tags.get(MLFLOW_RUN_NOTE, "")
     told = f"Ended by `kmnist reap`: {said}. Where its checkpoint is, `kmnist train --resume {run_id}` goes on with it."
-    tags = {"end_reason": f"its process is gone: {said}"}
+    tags = {record.END_REASON: f"its process is gone: {said}"}
     if told not in note:  # as it is after an outage between the note and the end
         tags[MLFLOW_RUN_NOTE] = f"{note}\n\n{told}".strip()
     # A clock that was wrong must not give it an end before its start, or one that is yet to come.
-    ended_ms = last_ms if run.info.start_time <= last_ms <= _now_ms() else _now_ms()
+    ended_ms = last_ms if run.info.start_time <= last_ms <= now_ms() else now_ms()
     with tracking_errors(f"run {run_id} cannot be ended"):
         client.log_batch(run_id, tags=[RunTag(tag, text) for tag, text in tags.items()])
         client.set_terminated(run_id, "KILLED", ended_ms)
@@ -112,8 +113,4 @@ def _last_beat(run: Run) -> int:
 
 
 def _age(run: Run) -> float:
-    return (_now_ms() - _last_beat(run)) / 1000
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return (now_ms() - _last_beat(run)) / 1000

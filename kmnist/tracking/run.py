@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 import traceback
 import uuid
 from collections.abc import Iterator, Mapping
@@ -23,16 +22,17 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES, MLFLOW_RUN_NOTE
 from PIL import Image
 from torch import nn
 
+from kmnist import record
 from kmnist.addresses import redact
 from kmnist.config import TrainConfig
 from kmnist.data import DataSpec, Images
 from kmnist.errors import Stopped, TrackingError
-from kmnist.tracking.heartbeat import Heartbeat
+from kmnist.tracking.heartbeat import Heartbeat, now_ms
 from kmnist.tracking.journal import LOCK, Journal
 from kmnist.tracking.model import save_model
 from kmnist.tracking.records import Record
 from kmnist.tracking.sender import Sender
-from kmnist.tracking.system import SystemMetrics, environment_tags
+from kmnist.tracking.system import environment_tags
 
 #: How long the end of a run waits for a server that takes nothing, before it leaves the rest to ``kmnist sync``.
 PATIENCE_SECONDS = 15.0
@@ -70,7 +70,6 @@ class MlflowRun:
         self._sender = Sender(client, self.id, self._journal, lives=True)
         self._heartbeat = Heartbeat(client, self.id)
         self._params = run.data.params
-        self._system = SystemMetrics()
         if run.info.status != "RUNNING" or self._journal.unsent_bytes:  # resumed; the end it had may still be unsent
             self._write({"op": "status", "status": "RUNNING"})
         self._sender.start()
@@ -115,12 +114,8 @@ class MlflowRun:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
         """Metrics of one step; sending a point again with the same timestamp changes nothing."""
-        stamp = timestamp_ms or _now_ms()
+        stamp = timestamp_ms or now_ms()
         self._write({"op": "metrics", "metrics": dict(metrics), "step": step, "timestamp_ms": stamp})
-
-    def load(self) -> dict[str, float]:
-        """The machine's load since the last call, under the names that the UI's page of system metrics looks for."""
-        return self._system.sample()
 
     def log_file(self, content: bytes, path: str) -> None:
         """An artifact under ``path`` (``folder/name``)."""
@@ -166,13 +161,13 @@ class MlflowRun:
         """End the run as FINISHED, FAILED or KILLED, and wait until all has arrived or the server takes nothing."""
         self._heartbeat.stop()
         try:
-            self.log_tags({"end_reason": reason})
-            self._write({"op": "status", "status": status, "timestamp_ms": _now_ms()})
+            self.log_tags({record.END_REASON: reason})
+            self._write({"op": "status", "status": status, "timestamp_ms": now_ms()})
             self._sender.drain(PATIENCE_SECONDS)
         except TrackingError:  # the disk is full: what is told last cannot go through it
             if self._sender.drain(PATIENCE_SECONDS):
                 with suppress(Exception):  # kmnist reap will end it
-                    self._client.set_tag(self.id, "end_reason", reason)
+                    self._client.set_tag(self.id, record.END_REASON, reason)
                     self._client.set_terminated(self.id, status)
         self._sender.stop()
         self._journal.close()
@@ -217,7 +212,7 @@ class MlflowRun:
             self.end("KILLED", f"interrupted ({type(error).__name__})")
         else:
             with suppress(TrackingError):  # the disk may be what failed
-                self.log_file(redact("".join(traceback.format_exception(error))).encode(), "traceback.txt")
+                self.log_file(redact("".join(traceback.format_exception(error))).encode(), record.TRACEBACK)
             self.end("FAILED", f"{type(error).__name__}: {error}"[:500])
 
     def _write(self, record: Record) -> None:
@@ -233,7 +228,3 @@ class MlflowRun:
                 f"{self.folder} cannot be written ({error}); free some space, and go on with: "
                 f"kmnist train --resume {self.id}"
             ) from error
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
