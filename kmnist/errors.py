@@ -79,6 +79,11 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
+def in_one_line(error: BaseException) -> str:
+    """All that an error says, in one line; the name of its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def root_reason(error: BaseException) -> str:
     """The innermost reason in one line; the name of its kind where it says nothing."""
     return (str(root_cause(error)).strip() or type(error).__name__).splitlines()[0]

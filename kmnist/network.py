@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kmnist.config import TrainConfig
 from kmnist.data.spec import DataSpec
-from kmnist.errors import ModelError, SettingError
+from kmnist.errors import ModelError, SettingError, in_one_line
 from kmnist.models.build import build
 from kmnist.models.normalise import normalisation
 
@@ -137,5 +137,4 @@ def _shown(part: torch.Size | torch.dtype | None) -> str:
 
 
 def _damaged(name: str, error: Exception) -> ModelError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return ModelError(f"{name} is damaged or of another version of kmnist ({reason[:300]})")
+    return ModelError(f"{name} is damaged or of another version of kmnist ({in_one_line(error)[:300]})")

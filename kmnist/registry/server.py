@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from kmnist.addresses import redact
-from kmnist.errors import TrackingError, root_cause
+from kmnist.errors import TrackingError, in_one_line, root_cause
 
 T = TypeVar("T")
 
@@ -63,5 +63,4 @@ def is_not_found(error: MlflowException) -> bool:
 
 def one_line(error: BaseException) -> str:
     """The innermost reason of an error, in one line without passwords."""
-    cause = root_cause(error)
-    return redact(" ".join(str(cause).split()) or type(cause).__name__)[:400]
+    return redact(in_one_line(root_cause(error)))[:400]

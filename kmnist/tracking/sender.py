@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from kmnist.addresses import redact
+from kmnist.errors import in_one_line
 from kmnist.tracking.deliver import BATCHED, deliver
 from kmnist.tracking.journal import Entry, Journal
 from kmnist.tracking.records import Record, Unsendable, describe, kind_of, without_superseded
@@ -220,4 +221,4 @@ class Sender:
 
 def _answer(error: Exception) -> str:
     """What an error says, in one line."""
-    return redact(" ".join(f"{error}".split()) or type(error).__name__)[:500]
+    return redact(in_one_line(error))[:500]

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from kmnist.addresses import parse_database, redact
 from kmnist.durable import cut_torn_line
-from kmnist.errors import KmnistError, StudyError, root_reason
+from kmnist.errors import KmnistError, StudyError, in_one_line, root_reason
 from kmnist.settings import shorten
 
 #: What Optuna raises when a database does not answer.
@@ -86,7 +86,7 @@ def reading(shown: str) -> Iterator[None]:
     except (KmnistError, *STORAGE_IS_AWAY):
         raise
     except Exception as error:  # KeyError, ValidationError, RecursionError, ...: whatever the values provoke
-        reason = shorten(" ".join(str(error).split()) or type(error).__name__)
+        reason = shorten(in_one_line(error))
         raise StudyError(
             f"storage {shown} holds a study that is damaged or of another version of this program ({reason}); "
             "name another with --storage"
