@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -52,19 +52,24 @@ class Trained:
     seconds: float
 
 
+class TrainOptions(TypedDict, total=False):
+    """The optional arguments of :func:`train_epochs`, which says what they mean."""
+
+    device: str
+    threads: int | None
+    initial: InitialWeights | None
+    resume: Checkpoint | None
+    measure_load: Callable[[], dict[str, float]]
+    on_epoch: OnEpoch
+
+
 def train(
     config: TrainConfig,
     splits: Splits,
     test: Images,
     run: Run,
     folder: Path,
-    *,
-    device: str = "cpu",
-    threads: int | None = None,
-    initial: InitialWeights | None = None,
-    resume: Checkpoint | None = None,
-    measure_load: Callable[[], dict[str, float]] = dict,
-    on_epoch: OnEpoch = lambda epoch, best: None,
+    **options: Unpack[TrainOptions],
 ) -> Result:
     """Train, write everything down, and evaluate on the test split once, after the last epoch.
 
@@ -74,32 +79,15 @@ def train(
         test: not looked at before the end.
         run: where to write to.
         folder: for the checkpoint, written after every epoch.
-        device: where to compute.
-        threads: to compute with on a CPU; ``None``: as many as are found to be fastest.
-        initial: weights to begin with, where ``config.init_from`` names some.
-        resume: go on after this checkpoint's last epoch, computing as it did; the numbers are those of a run that was
-            never stopped.
-        measure_load: gives the machine's load since it was called last, as metrics.
-        on_epoch: called with each epoch and the best so far; what it raises ends the training.
+        options: those of :func:`train_epochs`.
 
     Raises:
         CheckpointError: a checkpoint cannot be written.
         TrainingDiverged: the loss is no longer a number.
     """
-    if resume is None:
+    if options.get("resume") is None:
         run.log_data(record.TEST, test, splits.spec, splits.source)
-    trained = train_epochs(
-        config,
-        splits,
-        run,
-        folder,
-        device=device,
-        threads=threads,
-        initial=initial,
-        resume=resume,
-        measure_load=measure_load,
-        on_epoch=on_epoch,
-    )
+    trained = train_epochs(config, splits, run, folder, **options)
     with trained.compute.active():
         trained.model.load_state_dict(trained.last_weights)
         test_last, _ = evaluate(trained.model, test, trained.compute.device)
@@ -126,7 +114,25 @@ def train_epochs(
     measure_load: Callable[[], dict[str, float]] = dict,
     on_epoch: OnEpoch = lambda epoch, best: None,
 ) -> Trained:
-    """The part of :func:`train` that a search may do: it is given no test split. Arguments and errors are the same."""
+    """The part of :func:`train` that a search may do: it is given no test split. The other arguments are the same.
+
+    Args:
+        config: the settings.
+        splits: what to train on.
+        run: where to write to.
+        folder: for the checkpoint.
+        device: where to compute.
+        threads: to compute with on a CPU; ``None``: as many as are found to be fastest.
+        initial: weights to begin with, where ``config.init_from`` names some.
+        resume: go on after this checkpoint's last epoch, computing as it did; the numbers are those of a run that was
+            never stopped.
+        measure_load: gives the machine's load since it was called last, as metrics.
+        on_epoch: called with each epoch and the best so far; what it raises ends the training.
+
+    Raises:
+        CheckpointError: a checkpoint cannot be written.
+        TrainingDiverged: the loss is no longer a number.
+    """
     normalise = normalisation(config.normalise, *_mean_and_std(splits.train))
     model = build(config.net, splits.spec, seed=config.seed, normalise=normalise)
     kept = resume.kept if resume else load_initial(model, initial) if initial else []

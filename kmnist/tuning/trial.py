@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from optuna import Trial
 from optuna.trial import TrialState
@@ -13,7 +13,7 @@ from kmnist.checkpoint import FILE_NAME, Checkpoint, load_checkpoint
 from kmnist.config import TrainConfig
 from kmnist.data import Images
 from kmnist.errors import CheckpointError, KmnistError, Stopped, StudyError, TrackingError
-from kmnist.experiment import Splits, train, train_epochs
+from kmnist.experiment import Splits, TrainOptions, train, train_epochs
 from kmnist.experiment.checkpointer import objective_value
 from kmnist.models.transfer import InitialWeights
 from kmnist.training.fit import Epoch
@@ -118,7 +118,7 @@ def _train(claim: Claim, run: TrialRun, means: Means) -> float:
         for epoch in resume.epochs:
             pruning.report(epoch)
         pruning.decide(resume.epochs[-1])
-    how: dict[str, Any] = {
+    options: TrainOptions = {
         "device": means.device,
         "threads": means.threads,
         "initial": means.initial,
@@ -127,8 +127,8 @@ def _train(claim: Claim, run: TrialRun, means: Means) -> float:
         "on_epoch": pruning,
     }
     if means.test is None:
-        return pruning.value(train_epochs(config, splits, run, run.folder, **how).best)
-    result = train(config, splits, means.test, run, run.folder, **how)
+        return pruning.value(train_epochs(config, splits, run, run.folder, **options).best)
+    result = train(config, splits, means.test, run, run.folder, **options)
     claim.set("test_accuracy", result.test.accuracy)
     claim.set("test_loss", result.test.loss)
     return pruning.value(result.best)
