@@ -5,27 +5,22 @@
 The plain net against itself (it must not be too slow) and against one that takes twice as long (that must be).
 """
 
-import multiprocessing
 from collections.abc import Callable
 
 import cyclopts
 import numpy as np
 import torch
 
+from experiments.benchmarks.busy import busy_processes
 from kmnist.config import TrainConfig
 from kmnist.data.kmnist import SPEC
 from kmnist.inference import Classifier
 from kmnist.models.build import build
 from kmnist.registry.comparison import compare_speed
 from kmnist.registry.gate import SLOWER
+from kmnist.training.compute import available_cores
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
-
-
-def work() -> None:
-    """Keep one core busy."""
-    while True:
-        np.ones((200, 200)) @ np.ones((200, 200))
 
 
 @app.default
@@ -53,16 +48,9 @@ def main(*, rounds: int = 200, seed: int = 0) -> None:
     def refused(candidate: Callable[[], None]) -> int:
         return sum(compare_speed(candidate, once, SLOWER)[0].is_significant for _ in range(rounds))
 
-    context = multiprocessing.get_context("spawn")
-    others = [context.Process(target=work, daemon=True) for _ in range(multiprocessing.cpu_count())]
-    for process in others:
-        process.start()
-    try:
+    with busy_processes(available_cores()):
         print(f"against itself: refused in {refused(once)} of {rounds} rounds")
         print(f"taking twice as long: refused in {refused(twice)} of {rounds} rounds")
-    finally:
-        for process in others:
-            process.kill()
 
 
 if __name__ == "__main__":

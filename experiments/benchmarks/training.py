@@ -9,8 +9,6 @@ in one process, round after round in turn; the times are of the training part of
 
 import logging
 import statistics
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from experiments.benchmarks.busy import busy_processes
 from kmnist.cli.options import DataDir, Threads
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset as Images
@@ -98,11 +97,8 @@ def ours(config: TrainConfig, splits: Splits, compute: Compute) -> float:
 
 def beside_a_busy_process(config: TrainConfig, splits: Splits, threads: int | None) -> float:
     """The same while another process keeps one core busy: the threads are resolved in its presence, as in a run."""
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
-        try:
-            return ours(config, splits, resolve_compute(config, _net(config), splits.train, "cpu", threads))
-        finally:
-            busy.kill()
+    with busy_processes(1):
+        return ours(config, splits, resolve_compute(config, _net(config), splits.train, "cpu", threads))
 
 
 def usual_loop(config: TrainConfig, images: Dataset[Any]) -> float:
