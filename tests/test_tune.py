@@ -13,11 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import TrialState
 
 from kmnist.config import TrainConfig
+from kmnist.tracking.journal import LOCK, Journal
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import TrackedStudy, find_study, load_study
 from tests.commands import Command, environment
@@ -122,6 +124,21 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path) -> None:
     assert parent.data.tags["study.offered_run"] in {offered.info.run_id, *(r.info.run_id for r in confirmations)}
     assert "confirmed with 2 other seeds: test accuracy" in output
     assert list((tmp_path / "runs").iterdir()) == []  # nothing waits, no checkpoint is left
+
+
+@pytest.mark.slow
+def test_a_command_does_not_answer_for_what_another_is_still_sending(store: str, tmp_path: Path) -> None:
+    study = ["--study", "shared", "--epochs", "3", "--trials", "1", "--hidden", "16"]
+    finish(tune(store, tmp_path, *study))
+    _, [trial, *_] = runs_of(store)
+    folder = tmp_path / "runs" / trial.info.run_id
+    folder.mkdir()
+    with FileLock(folder / LOCK):
+        journal = Journal(folder)
+        journal.append({"op": "tags", "tags": {"a": "b"}})
+        assert "kmnist sync" not in finish(tune(store, tmp_path, *study))
+    assert "kmnist sync" in finish(tune(store, tmp_path, *study), status=3)
+    journal.close()
 
 
 @pytest.mark.long

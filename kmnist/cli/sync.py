@@ -22,7 +22,8 @@ def sync(*, show: bool = False, work_dir: WorkDir = Path("runs"), tracking_uri: 
     screen = Screen(quiet=False)
     waiting = list_pending(work_dir)
     for run in waiting:
-        screen.say(f"{run.run_id}: {run.unsent_bytes:,} bytes wait, last written to {run.since:%Y-%m-%d %H:%M}")
+        by = ", by a process that is sending them" if run.in_use else ""
+        screen.say(f"{run.run_id}: {run.unsent_bytes:,} bytes wait, last written to {run.since:%Y-%m-%d %H:%M}{by}")
         for what, answer in run.set_aside:
             screen.say(f"  refused: {what}: {answer}")
     if not waiting:

@@ -113,7 +113,9 @@ def run_study(places: Places, view: View, name: str | None, file: Path | None, g
             f"storage {storage.shown} does not answer: {root_reason(error)}. Nothing is lost: when it is back, go on "
             "with the same command"
         ) from error
-    if waiting := [found.run_id for found in list_pending(places.work_dir) if found.run_id in runs]:
+    # What another command is at work on is that one's to send, and to tell of.
+    waiting = [found for found in list_pending(places.work_dir) if found.run_id in runs and not found.in_use]
+    if waiting:
         raise Incomplete(
             f"the tracking server has not taken all of {len(waiting)} runs of the study; nothing is lost: it waits in "
             f"{places.work_dir}. Send it with: kmnist sync --work-dir {places.work_dir}"

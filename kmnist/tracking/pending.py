@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
+from kmnist.durable import is_held
 from kmnist.tracking.journal import LOCK, Journal, read_journal, refuse_links
 from kmnist.tracking.records import describe
 from kmnist.tracking.sender import Sender
@@ -24,22 +25,29 @@ class Pending:
         unsent_bytes: of its journal; its files are not counted.
         set_aside: what the server refused, each with its answer.
         since: when the journal was written to last.
+        in_use: a process is working on the run, and is sending what waits.
     """
 
     run_id: str
     unsent_bytes: int
     set_aside: list[tuple[str, str]]
     since: datetime
+    in_use: bool
 
 
 def list_pending(work_dir: Path) -> list[Pending]:
     """What waits below ``work_dir``, read without a server."""
     found = []
     for folder in _folders(work_dir):
-        waiting = read_journal(folder)
+        try:
+            waiting = read_journal(folder)
+            if waiting and not (in_use := is_held(folder / LOCK)):
+                waiting = read_journal(folder)  # its process may have sent the rest and ended since
+        except FileNotFoundError:  # or have deleted it
+            continue
         if waiting and (waiting.unsent_bytes or waiting.tagged):
             aside = [(describe(record), answer) for record, answer in waiting.aside]
-            found.append(Pending(folder.name, waiting.unsent_bytes, aside, waiting.since))
+            found.append(Pending(folder.name, waiting.unsent_bytes, aside, waiting.since, in_use))
     return found
 
 

@@ -60,7 +60,7 @@ class MlflowRun:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / LOCK, timeout=0)
+            self._lock = FileLock(folder / LOCK, timeout=1)  # whoever asks if it is held does so by holding it
             self._lock.acquire()
             self._journal = Journal(folder)
         except Timeout:
