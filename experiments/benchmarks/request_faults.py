@@ -53,6 +53,8 @@ KINDS: tuple[Kind, ...] = (
     *("drop request", "cut request", "delay", "drop answer", "cut answer"),
     *(400, 401, 403, 413, 429, 500, 502, 503),
 )
+#: From which of them on it fails: a registration makes most of its requests once.
+FIRST = {"train": (1, 1, 2, 4), "tune": (1, 1, 2, 4), "register": (1, 1, 1, 2)}
 TIMES = (1, 2, 5, 10_000)
 TRIALS = 3
 SETTINGS = ["--dataset", "sample", "--hidden", "32", "--batch-size", "64"]
@@ -94,7 +96,7 @@ def draw(chance: Random, job: str) -> list[Fault]:
     """One to three faults of the requests that a job makes."""
     faults = []
     for _ in range(chance.randint(1, 3)):
-        first, times = chance.choice((1, 1, 2, 4)), chance.choice(TIMES)
+        first, times = chance.choice(FIRST[job]), chance.choice(TIMES)
         kind = chance.choice(KINDS)
         seconds = chance.randint(1, 3) if kind in ("delay", 429) else None
         faults.append(Fault(chance.choice(REQUESTS[job]), kind, first, first + times - 1, seconds))
