@@ -63,7 +63,7 @@ class Checkpoint:
     model: dict[str, Tensor]
     best: dict[str, Tensor]
     optimisation: dict[str, Tensor]
-    confusion: Counts
+    confusion: Counts | None
     load: dict[str, float]
     kept: list[str] = field(default_factory=list)
 
@@ -92,7 +92,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         "data_digests": checkpoint.data_digests,
         "epochs": [asdict(replace(epoch, live=None)) for epoch in checkpoint.epochs],
         "best_epoch": checkpoint.best_epoch,
-        "confusion": checkpoint.confusion.tolist(),
+        "confusion": None if checkpoint.confusion is None else checkpoint.confusion.tolist(),
         "load": checkpoint.load,
         "kept": checkpoint.kept,
     }
@@ -140,7 +140,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             model=_below("model/", tensors),
             best=_below("best/", tensors),
             optimisation=_below("optimisation/", tensors),
-            confusion=np.array(facts["confusion"], np.int64),
+            confusion=None if facts["confusion"] is None else np.array(facts["confusion"], np.int64),
             load=facts["load"],
             kept=facts["kept"],
         )
@@ -173,11 +173,12 @@ def _check(checkpoint: Checkpoint) -> None:
     optimisation = Optimisation(model, config, steps=1)
     nothing = [weight.sum() * 0 for weight in model.parameters() if weight.requires_grad]
     optimisation.step(torch.stack(nothing).sum())  # now it has a state
-    zeros = np.zeros((len(spec.classes), len(spec.classes)), np.int64)
-    epoch = Epoch(1, Metrics(0, 0), Metrics(0, 0), 0, 0, 0, 0)
+    valid = Metrics(0, 0) if config.valid_fraction else None
+    zeros = np.zeros((len(spec.classes), len(spec.classes)), np.int64).tolist() if valid else None
+    epoch = Epoch(1, Metrics(0, 0), valid, 0, 0, 0, 0)
     for name, expected, found in [
         ("optimisation", optimisation.state_dict(), checkpoint.optimisation),
-        ("confusion", zeros.tolist(), checkpoint.confusion.tolist()),
+        ("confusion", zeros, checkpoint.confusion if checkpoint.confusion is None else checkpoint.confusion.tolist()),
         ("epochs", [asdict(epoch)] * len(numbers), [asdict(known) for known in checkpoint.epochs]),
         ("compute", asdict(Compute()), asdict(checkpoint.compute)),
         ("load", dict.fromkeys(checkpoint.load, 0.0), checkpoint.load),
@@ -211,7 +212,8 @@ def _compare(name: str, expected: Any, found: Any) -> None:
 
 
 def _epoch(numbers: dict[str, Any]) -> Epoch:
-    return Epoch(**{**numbers, "train": Metrics(**numbers["train"]), "valid": Metrics(**numbers["valid"])})
+    valid = numbers["valid"]
+    return Epoch(**{**numbers, "train": Metrics(**numbers["train"]), "valid": Metrics(**valid) if valid else None})
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ command, not a setting.
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, model_validator
 from pydantic.fields import FieldInfo
 
 from kmnist.errors import SettingError
@@ -18,6 +18,8 @@ from kmnist.settings import Searched, to_text, unknown_name
 from kmnist.training.augmentation.settings import AugmentSettings
 from kmnist.training.settings import FitSettings
 
+LAST = "last"  # of the epochs, as a value of select_by
+
 
 class TrainConfig(TransferSettings, AugmentSettings, FitSettings):
     """The settings of one training run."""
@@ -26,9 +28,11 @@ class TrainConfig(TransferSettings, AugmentSettings, FitSettings):
     normalise: Literal["standard", "unit", "each"] = Field(
         "standard", description="pixels: standard (mean 0, deviation 1), unit (0 to 1), or each (image for itself)"
     )
-    valid_fraction: float = Field(0.1, gt=0, lt=1, description="part of the training images kept for validation")
-    select_by: Literal["valid_loss", "valid_accuracy"] = Field(
-        "valid_accuracy", description="what makes an epoch the best: valid_loss or valid_accuracy"
+    valid_fraction: float = Field(
+        0.1, ge=0, lt=1, description=f"part of the training images kept for validation; 0 needs select_by={LAST}"
+    )
+    select_by: Literal["valid_loss", "valid_accuracy", "last"] = Field(
+        "valid_accuracy", description=f"which epoch's weights are kept: best by valid_loss or valid_accuracy, or {LAST}"
     )
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better one; 0: never")
     dataset: str = Field(
@@ -36,6 +40,19 @@ class TrainConfig(TransferSettings, AugmentSettings, FitSettings):
         description="kmnist, kuzushiji49, sample (drawn by the program), auto (kmnist where it can be had, else the "
         "sample), or a folder of four IDX files",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.select_by == LAST and self.patience:
+            raise ValueError(f"patience={self.patience}: select_by={LAST} takes no epoch for better; leave it out")
+        if self.valid_fraction == 0 and self.select_by != LAST:
+            raise ValueError(
+                f"valid_fraction=0: leaves no images to choose an epoch by {self.select_by} on; a training may give "
+                f"select_by={LAST}, a study needs validation images"
+            )
+        if self.valid_fraction == 0 and self.schedule == "plateau":
+            raise ValueError("schedule=plateau: follows the validation loss, which valid_fraction=0 has none of")
+        return self
 
     @property
     def arch(self) -> str:

@@ -11,9 +11,11 @@ from kmnist.data.kmnist import SPEC
 from kmnist.data.sample import draw_dataset
 from kmnist.experiment import Result, Run, Splits
 from kmnist.experiment import train as train_experiment
+from kmnist.metrics import Metrics
 from kmnist.models.build import build
 from kmnist.models.normalise import Normalise
 from kmnist.training.compute import Compute
+from kmnist.training.fit import Epoch
 
 ONE_THREAD = Compute()  # on the CPU, in fp32
 
@@ -27,3 +29,9 @@ def train(config: TrainConfig, splits: Splits, run: Run, folder: Path, **options
     """A training on one thread, with the drawn test images that the tests' fixture ``drawn`` has."""
     test = draw_dataset(train=600, test=200).test
     return train_experiment(config, splits, test, run, folder, **{"threads": 1, **options})
+
+
+def on_valid(epoch: Epoch) -> Metrics:
+    """An epoch's numbers on the validation images that it had."""
+    assert epoch.valid is not None
+    return epoch.valid

@@ -55,6 +55,8 @@ def test_what_is_saved_is_loaded(checkpoint: Checkpoint, tmp_path: Path) -> None
     assert loaded.epochs == checkpoint.epochs
     assert loaded.best_epoch == 1
     assert loaded.load == checkpoint.load
+    assert loaded.confusion is not None
+    assert checkpoint.confusion is not None
     assert np.array_equal(loaded.confusion, checkpoint.confusion)
     for part in ("model", "best", "optimisation"):
         ours, theirs = getattr(checkpoint, part), getattr(loaded, part)

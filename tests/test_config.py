@@ -25,12 +25,14 @@ def configs(draw: st.DrawFn) -> TrainConfig:
         "label_smoothing": draw(st.floats(0, 0.99)),
         "normalise": draw(st.sampled_from(["standard", "unit"])),
         "valid_fraction": draw(st.floats(0.001, 0.999)),
-        "select_by": draw(st.sampled_from(["valid_loss", "valid_accuracy"])),
+        "select_by": draw(st.sampled_from(["valid_loss", "valid_accuracy", "last"])),
         "patience": draw(st.integers(0, 100)),
         "precision": draw(st.sampled_from(["auto", "fp32", "bf16"])),
         "seed": draw(st.integers(0, 2**32 - 1)),
         "dataset": draw(st.sampled_from(["auto", "kmnist", "sample"])),
     }
+    if settings["select_by"] == "last":
+        settings |= {"patience": 0, "valid_fraction": draw(st.floats(0, 0.999))}
     settings |= {name: draw(st.booleans()) for name in TrainConfig.fields(arch) if name == "batch_norm"}
     settings |= {"warmup": draw(st.floats(0, 0.9)), "clip": draw(st.floats(0, 9)), "ema": draw(st.floats(0, 0.99))}
     settings |= {
@@ -77,6 +79,12 @@ def test_text_as_mlflow_run_gives_it() -> None:
         ({"lerning_rate": 1}, "unknown setting 'lerning_rate'; did you mean 'learning_rate'?"),
         ({"x": 1}, "unknown setting 'x'; the settings are: arch, hidden"),
         ({"optimizer": "adm"}, "optimizer=adm: unknown optimizer 'adm'; did you mean 'adam'?"),
+        ({"valid_fraction": 0}, "valid_fraction=0: leaves no images to choose an epoch by valid_accuracy on; a training"),
+        ({"select_by": "last", "patience": 3}, "patience=3: select_by=last takes no epoch for better; leave it out"),
+        (
+            {"select_by": "last", "valid_fraction": 0, "schedule": "plateau"},
+            "schedule=plateau: follows the validation loss, which valid_fraction=0 has none of",
+        ),
         ({"epochs": 0}, "epochs=0: must be greater than or equal to 1"),
         ({"epochs": "1.5"}, "epochs=1.5: must be a valid integer"),
         ({"learning_rate": -1}, "learning_rate=-1: must be greater than 0"),

@@ -53,6 +53,7 @@ def test_layers_and_choices() -> None:
         ({"sampler": "tpee"}, "sampler=tpee: unknown sampler 'tpee'; did you mean 'tpe'?"),
         ({"trials": 0}, "trials=0: must be greater than or equal to 1"),
         ({"select_by": "valid_loss"}, "select_by=valid_loss: follows the study's metric; give metric instead"),
+        ({"valid_fraction": 0}, "a study needs validation images"),
         ({"search": {"lerning_rate": None}}, "search: unknown setting 'lerning_rate'; did you mean 'learning_rate'?"),
         ({"search": {"epochs": [1, 2]}}, "search.epochs: cannot be searched"),
         ({"search": {"normalise": None}}, "search.normalise: has no usual range; give one"),

@@ -18,6 +18,7 @@ from kmnist.training.compute import Compute
 from kmnist.training.evaluate import evaluate
 from kmnist.training.fit import Epoch
 from tests.memory_run import MemoryRun
+from tests.nets import on_valid
 from tests.nets import train as train_on_one_thread
 
 CURVES = [
@@ -73,7 +74,7 @@ def test_the_best_epoch_is_chosen_on_validation_and_its_weights_are_logged(
     config = TrainConfig.parse({"hidden": "32", "epochs": 8, "batch_size": 32, "learning_rate": 0.02})
     run = MemoryRun()
     result = train(config, splits, run, tmp_path)
-    accuracies = [epoch.valid.accuracy for epoch in result.epochs]
+    accuracies = [on_valid(epoch).accuracy for epoch in result.epochs]
     assert result.best.number == 1 + accuracies.index(max(accuracies))
     [(model, step, metrics)] = run.models
     assert step == result.best.number
@@ -81,8 +82,35 @@ def test_the_best_epoch_is_chosen_on_validation_and_its_weights_are_logged(
     assert evaluate(model, drawn.test)[0] == result.test
     assert metrics["test/accuracy"] == result.test.accuracy
     by_loss = TrainConfig.parse({**config.as_text(), "select_by": "valid_loss"})
-    losses = [epoch.valid.loss for epoch in result.epochs]
+    losses = [on_valid(epoch).loss for epoch in result.epochs]
     assert train(by_loss, splits, NullRun(), tmp_path).best.number == 1 + losses.index(min(losses))
+
+
+def test_all_images_are_learnt_from_where_none_is_kept_for_validation(drawn: Dataset, tmp_path: Path) -> None:
+    settings = {"hidden": "32", "epochs": 3, "batch_size": 32, "valid_fraction": 0, "select_by": "last"}
+    config = TrainConfig.parse(settings)
+    splits, run = prepare(config, drawn), MemoryRun()
+    assert (len(splits.train), len(splits.valid)) == (len(drawn.train), 0)
+    result = train(config, splits, run, tmp_path)
+    assert (result.best.number, result.best.valid, result.test) == (3, None, result.test_last)
+    assert not [name for name in run.order if name.startswith(("valid", "gap"))]
+    assert run.images == []
+    assert "nothing was chosen, and all training images were learnt from" in run.tags["note"]
+    stopped = MemoryRun()
+    with pytest.raises(Stop):
+        train(config, splits, stopped, tmp_path / "b", on_epoch=stop_after(2))
+    resumed = train(config, splits, stopped, tmp_path / "b", resume=load_checkpoint(tmp_path / "b"))
+    assert (resumed.test, resumed.best.train) == (result.test, result.best.train)
+
+
+def test_the_last_epoch_is_kept_where_nothing_is_to_be_chosen(splits: Splits, tmp_path: Path) -> None:
+    settings = {"hidden": "32", "epochs": 8, "batch_size": 32, "learning_rate": 0.02, "select_by": "last"}
+    run = MemoryRun()
+    result = train(TrainConfig.parse(settings), splits, run, tmp_path)
+    assert result.best == result.epochs[-1]
+    assert result.test == result.test_last
+    assert on_valid(result.best).accuracy < max(on_valid(epoch).accuracy for epoch in result.epochs)
+    assert "| best" not in run.tags["note"]
 
 
 def test_the_test_split_is_looked_at_once_after_the_last_epoch(
@@ -215,5 +243,5 @@ def test_settings_that_do_not_fit_the_data_are_told_before_anything_is_written(d
 def test_three_epochs_on_the_real_data(kmnist: Dataset, tmp_path: Path) -> None:
     config = TrainConfig.parse({"epochs": 3, "batch_size": 256})
     result = train_experiment(config, prepare(config, kmnist), kmnist.test, NullRun(), tmp_path, threads=1)
-    assert result.best.valid.accuracy > 0.94
+    assert on_valid(result.best).accuracy > 0.94
     assert result.test.accuracy > 0.86

@@ -33,7 +33,7 @@ def test_each_figure_is_a_picture_with_something_on_it(drawn: Dataset) -> None:
     pictures = {
         "samples": figures.samples(drawn.train.pixels, drawn.train.labels, SPEC),
         "distribution": figures.class_distribution({"train": drawn.train.labels, "test": drawn.test.labels}, SPEC),
-        "curves": figures.learning_curves([1, 2, 3], curve, curve, 2),
+        "curves": figures.learning_curves([1, 2, 3], {"train": curve, "valid": curve}, 2),
         "misclassified": figures.misclassified(drawn.test.pixels, drawn.test.labels, probabilities, SPEC),
     }
     for name, png in pictures.items():
@@ -61,7 +61,7 @@ def test_49_classes_can_be_drawn() -> None:
 
 def test_a_single_epoch_and_no_error_at_all_can_be_drawn(drawn: Dataset) -> None:
     curve = {"loss": [0.0], "accuracy": [1.0]}
-    opened(figures.learning_curves([1], curve, curve, 1))
+    opened(figures.learning_curves([1], {"train": curve}, 1))
     perfect = np.eye(10)[drawn.test.labels]
     opened(figures.misclassified(drawn.test.pixels, drawn.test.labels, perfect, SPEC))
     assert figures.confusion_matrix_image(np.diag([20] * 10), SPEC, "no error")

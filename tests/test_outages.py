@@ -20,7 +20,7 @@ from kmnist.tracking import pending as pending_module
 from kmnist.tracking import run as run_module
 from kmnist.training.fit import Epoch
 from tests.commands import Command, environment
-from tests.nets import train
+from tests.nets import on_valid, train
 from tests.servers import MlflowServer
 
 
@@ -40,7 +40,7 @@ def points(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float
 
 
 def curve(result: Result) -> list[tuple[int, float]]:
-    return [(epoch.number, epoch.valid.loss) for epoch in result.epochs]
+    return [(epoch.number, on_valid(epoch).loss) for epoch in result.epochs]
 
 
 def seconds_between_epochs(result: Result) -> float:

@@ -25,6 +25,7 @@ from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.trial import Means, run_trial
 from tests.memory_run import MemoryRun
+from tests.nets import on_valid
 from tests.test_study import make
 
 Numbers = Iterable[float]
@@ -87,7 +88,7 @@ def scripted(numbers: Numbers | BaseException, then: BaseException | None = None
         for number, accuracy in enumerate(numbers, start=1):
             metrics = Metrics(1 - accuracy, accuracy)
             epochs.append(Epoch(number, metrics, metrics, 0.001, 1.0, 1000.0, 0))
-            best = max(epochs, key=lambda epoch: epoch.valid.accuracy)
+            best = max(epochs, key=lambda epoch: on_valid(epoch).accuracy)
             options["on_epoch"](epochs[-1], best)
         if then is not None:
             raise then

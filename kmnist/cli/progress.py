@@ -48,8 +48,11 @@ class Screen(Printer):
             task = bar.add_task("epoch", total=config.epochs, completed=done, numbers="")
 
             def show(epoch: Epoch, best: Epoch) -> None:
-                numbers = f"valid {epoch.valid.accuracy:.2%} loss {epoch.valid.loss:.3f}"
-                numbers += f"  best {best.valid.accuracy:.2%}  {epoch.images_per_second:,.0f} img/s"
+                numbers = f"train {epoch.train.accuracy:.2%} loss {epoch.train.loss:.3f}"
+                if epoch.valid and best.valid:
+                    numbers = f"valid {epoch.valid.accuracy:.2%} loss {epoch.valid.loss:.3f}"
+                    numbers += f"  best {best.valid.accuracy:.2%}"
+                numbers += f"  {epoch.images_per_second:,.0f} img/s"
                 last = epoch.number == config.epochs
                 bar.update(task, completed=epoch.number, numbers="drawing and saving" if last else numbers)
 
@@ -83,11 +86,11 @@ class Screen(Printer):
     def result(self, result: Result, data: Dataset, url: str) -> None:
         """One line of results, and where to look at the run."""
         best, last = result.best, result.epochs[-1]
-        self.say(
-            f"best epoch {best.number}: valid accuracy {best.valid.accuracy:.2%}, "
-            f"test accuracy {result.test.accuracy:.2%}, test loss {result.test.loss:.4f} | "
-            f"last epoch {last.number}: test accuracy {result.test_last.accuracy:.2%} | {result.seconds:.1f} s"
-        )
+        found = f"last epoch {last.number}: test accuracy {result.test_last.accuracy:.2%}"
+        if best.valid:
+            chosen = f"best epoch {best.number}: valid accuracy {best.valid.accuracy:.2%}, "
+            found = f"{chosen}test accuracy {result.test.accuracy:.2%}, test loss {result.test.loss:.4f} | {found}"
+        self.say(f"{found} | {result.seconds:.1f} s")
         self.say(url)
         if data.spec.name == "sample":
             self.say(_SAMPLE_WARNING)
@@ -120,8 +123,8 @@ _SAMPLE_WARNING = (
 
 
 def _numbers(epoch: Epoch, best: Epoch) -> str:
-    return (
-        f"train loss {epoch.train.loss:.4f}  valid loss {epoch.valid.loss:.4f}  valid accuracy "
-        f"{epoch.valid.accuracy:.2%} (best {best.valid.accuracy:.2%}, epoch {best.number})  "
-        f"{epoch.images_per_second:,.0f} img/s"
-    )
+    valid = ""
+    if epoch.valid and best.valid:
+        valid = f"valid loss {epoch.valid.loss:.4f}  valid accuracy {epoch.valid.accuracy:.2%} "
+        valid += f"(best {best.valid.accuracy:.2%}, epoch {best.number})  "
+    return f"train loss {epoch.train.loss:.4f}  {valid}{epoch.images_per_second:,.0f} img/s"

@@ -10,6 +10,8 @@ from kmnist.errors import SettingError
 def split(images: Images, valid_fraction: float, seed: int) -> tuple[Images, Images]:
     """Split into train and valid with the same share of each class in both; the same seed gives the same split.
 
+    With ``valid_fraction=0`` all of them are for training, in their order.
+
     Raises:
         SettingError: either part would lack a class.
     """
@@ -23,6 +25,8 @@ def split_indices(
     """Where the images of :func:`split`'s two parts are among ``images``."""
     from sklearn.model_selection import train_test_split  # late: it takes a second to import
 
+    if not valid_fraction:
+        return np.arange(len(images)), np.arange(0)
     try:
         train, valid = train_test_split(
             np.arange(len(images)), test_size=valid_fraction, random_state=seed, stratify=images.labels

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kmnist import record
 from kmnist.checkpoint import Checkpoint, save_checkpoint
-from kmnist.config import TrainConfig
+from kmnist.config import LAST, TrainConfig
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.figures import confusion_matrix_image
@@ -53,7 +53,7 @@ class Checkpointer:
         self._config, self._compute, self._splits = config, compute, splits
         self._run, self._folder, self._model, self._measure_load = run, folder, model, measure_load
         self._kept = kept
-        self._objective = record.Objective.of(config.select_by)
+        self._objective = None if config.select_by == LAST else record.Objective.of(config.select_by)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kmnist-checkpointer")
         self._writing: Future[None] | None = None
         self.epochs: list[Epoch] = []
@@ -108,11 +108,14 @@ class Checkpointer:
         epoch, run = checkpoint.epochs[-1], self._run
         run.log_metrics({**epoch_metrics(epoch), **checkpoint.load}, epoch.number, epoch.timestamp_ms)
         every = max(self._config.epochs // CONFUSION_IMAGES, 1)
-        if epoch.number % every == 0 or epoch.number in (1, self._config.epochs):
+        shown = epoch.number % every == 0 or epoch.number in (1, self._config.epochs)
+        if shown and checkpoint.confusion is not None:
             image = confusion_matrix_image(checkpoint.confusion, checkpoint.spec)
             run.log_image(image, record.VALID_CONFUSION, epoch.number, epoch.timestamp_ms)
 
     def _is_better(self, epoch: Epoch) -> bool:
+        if self._objective is None:
+            return True
         value, best = (objective_value(self._objective, either) for either in (epoch, self.best))
         return self._objective.is_better(value, than=best)
 
@@ -131,11 +134,19 @@ class Checkpointer:
 
 def epoch_metrics(epoch: Epoch) -> dict[str, float]:
     """An epoch's numbers under the names that they have in MLflow."""
-    splits = {record.TRAIN: epoch.train, record.VALID: epoch.valid}
+    train, valid = epoch.train, epoch.valid
+    on_valid = (
+        {}
+        if valid is None
+        else {
+            **{record.metric(record.VALID, name): value for name, value in valid.as_dict().items()},
+            record.metric(record.GAP, "loss"): valid.loss - train.loss,
+            record.metric(record.GAP, "accuracy"): train.accuracy - valid.accuracy,
+        }
+    )
     return {
-        **{record.metric(split, name): x for split, of in splits.items() for name, x in of.as_dict().items()},
-        record.metric(record.GAP, "loss"): epoch.valid.loss - epoch.train.loss,
-        record.metric(record.GAP, "accuracy"): epoch.train.accuracy - epoch.valid.accuracy,
+        **{record.metric(record.TRAIN, name): value for name, value in train.as_dict().items()},
+        **on_valid,
         record.LEARNING_RATE: epoch.learning_rate,
         record.EPOCH_SECONDS: epoch.seconds,
         record.IMAGES_PER_SECOND: epoch.images_per_second,

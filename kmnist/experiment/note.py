@@ -1,6 +1,6 @@
 """The note of a run: what a person reads first when they open it in MLflow. Markdown."""
 
-from kmnist.config import TrainConfig
+from kmnist.config import LAST, TrainConfig
 from kmnist.data import DataSpec
 from kmnist.metrics import Metrics
 from kmnist.settings import as_flags
@@ -37,17 +37,18 @@ def note(
         test_last: of the last epoch's weights.
     """
     rows = [("best", best, test), ("last", last, test_last)]
-    table = "\n".join(
-        f"| {name}, {epoch.number} | {epoch.train.loss:.4f} | {epoch.train.accuracy:.2%} | {epoch.valid.loss:.4f} "
-        f"| {epoch.valid.accuracy:.2%} | {on_test.loss:.4f} | **{on_test.accuracy:.2%}** |"
-        for name, epoch, on_test in rows
-    )
+    chosen = f"The best epoch was chosen by `{config.select_by}`"
+    if config.select_by == LAST:
+        rows, chosen = rows[1:], "The weights of the last epoch were kept, nothing was chosen"
+    if not config.valid_fraction:
+        chosen += ", and all training images were learnt from: none was kept for validation"
+    table = "\n".join(f"| {name}, {epoch.number} {_cells(epoch, on_test)} |" for name, epoch, on_test in rows)
     settings = {**config.changed(), "dataset": spec.name if config.dataset == "auto" else config.dataset}
     height, width = spec.shape
     return f"""{sample_warning(spec.name)}{HEADER}
 {table}
 
-The best epoch was chosen by `{config.select_by}`; the test split was evaluated once, after the last epoch.
+{chosen}; the test split was evaluated once, after the last epoch.
 
 **Artifacts.** `figures/`: `learning_curves`, `confusion_matrix`, `misclassified`, `samples`, `class_distribution`.
 `reports/`: `classification_report`, `per_class`, `confusions`, `predictions`. The model takes raw pixels 0..255 of
@@ -57,3 +58,10 @@ shape (N, {height}, {width}) and gives log-probabilities (N, {len(spec.classes)}
 
     kmnist train {as_flags(settings)}
 """
+
+
+def _cells(epoch: Epoch, test: Metrics) -> str:
+    valid = f"{epoch.valid.loss:.4f} | {epoch.valid.accuracy:.2%}" if epoch.valid else "none | none"
+    return (
+        f"| {epoch.train.loss:.4f} | {epoch.train.accuracy:.2%} | {valid} | {test.loss:.4f} | **{test.accuracy:.2%}**"
+    )

@@ -111,11 +111,13 @@ def _reports(evaluated: Evaluated) -> dict[str, str]:
 
 def _learning_curves(evaluated: Evaluated) -> bytes:
     epochs = evaluated.result.epochs
-    train, valid = (
-        {"loss": [part.loss for part in parts], "accuracy": [part.accuracy for part in parts]}
-        for parts in ([epoch.train for epoch in epochs], [epoch.valid for epoch in epochs])
-    )
-    return figures.learning_curves([epoch.number for epoch in epochs], train, valid, evaluated.result.best.number)
+    parts = {record.TRAIN: [epoch.train for epoch in epochs], record.VALID: [e.valid for e in epochs if e.valid]}
+    curves = {
+        split: {"loss": [one.loss for one in of], "accuracy": [one.accuracy for one in of]}
+        for split, of in parts.items()
+        if of
+    }
+    return figures.learning_curves([epoch.number for epoch in epochs], curves, evaluated.result.best.number)
 
 
 def _confusion_matrix(evaluated: Evaluated) -> bytes:
@@ -138,7 +140,9 @@ def _samples(evaluated: Evaluated) -> bytes:
 
 def _class_distribution(evaluated: Evaluated) -> bytes:
     splits = {"train": evaluated.splits.train, "valid": evaluated.splits.valid, "test": evaluated.test}
-    return figures.class_distribution({name: of.labels for name, of in splits.items()}, evaluated.splits.spec)
+    return figures.class_distribution(
+        {name: of.labels for name, of in splits.items() if len(of)}, evaluated.splits.spec
+    )
 
 
 def _augmented(evaluated: Evaluated) -> bytes | None:

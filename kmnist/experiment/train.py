@@ -183,7 +183,8 @@ def _log_start(config: TrainConfig, splits: Splits, run: Run, compute: Compute, 
     began = {record.INITIAL_DIGEST: initial.digest} if initial else {}
     run.log_tags({**about, **compute.as_tags(), **began})
     for split, images in ((record.TRAIN, splits.train), (record.VALID, splits.valid)):
-        run.log_data(split, images, splits.spec, splits.source)
+        if len(images):
+            run.log_data(split, images, splits.spec, splits.source)
 
 
 def _mean_and_std(images: Images) -> tuple[float, float]:

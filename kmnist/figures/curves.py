@@ -8,22 +8,21 @@ import numpy as np
 from kmnist.figures.style import as_png, figure_of
 
 LOWEST_LOSS = 1e-6  # drawn: a net that has learnt everything by heart reaches 0, which has no logarithm
-TRAIN_COLOUR, VALID_COLOUR, BEST_COLOUR = "#1f77b4", "#d95f02", "#666666"
+COLOURS = {"train": "#1f77b4", "valid": "#d95f02"}
+BEST_COLOUR = "#666666"
 
 
 @as_png
 def learning_curves(
     epochs: Sequence[int],
-    train: Mapping[str, Sequence[float]],
-    valid: Mapping[str, Sequence[float]],
+    curves: Mapping[str, Mapping[str, Sequence[float]]],
     best_epoch: int,
 ) -> Any:
     """Loss (logarithmic) and accuracy of train and valid over the epochs, with the best epoch marked.
 
     Args:
         epochs: their numbers.
-        train: ``loss`` and ``accuracy``, one value an epoch.
-        valid: the same.
+        curves: of ``train`` and, if any was measured, ``valid``: ``loss`` and ``accuracy``, one value an epoch.
         best_epoch: whose weights were kept.
     """
     figure = figure_of(11, 4.4, left=0.75, right=0.15, bottom=0.55, top=0.15, wspace=0.2)
@@ -32,10 +31,10 @@ def learning_curves(
     for place, (name, label) in enumerate(labels.items(), start=1):
         axes = figure.add_subplot(1, 2, place)
         floor = LOWEST_LOSS if name == "loss" else 0.0
-        for split, numbers, colour in (("train", train, TRAIN_COLOUR), ("valid", valid, VALID_COLOUR)):
+        for split, numbers in curves.items():
             values = np.maximum(numbers[name], floor)
-            axes.plot(epochs, values, color=colour, marker=marker, markersize=3, label=split)
-        axes.axvline(best_epoch, color=BEST_COLOUR, linestyle=":", label=f"best epoch {best_epoch}")
+            axes.plot(epochs, values, color=COLOURS[split], marker=marker, markersize=3, label=split)
+        axes.axvline(best_epoch, color=BEST_COLOUR, linestyle=":", label=f"weights of epoch {best_epoch}")
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.xaxis.get_major_locator().set_params(integer=True)

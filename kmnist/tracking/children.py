@@ -13,7 +13,7 @@ from kmnist.tracking.creation import START_SECONDS, Creation, create_run, wait_o
 from kmnist.tracking.run import MlflowRun
 
 OUTAGE_SECONDS = 3600.0  # that a trial waits
-FROM_AN_EPOCH = record.metric(record.VALID, "loss")  # a metric that a run has after its first epoch
+FROM_AN_EPOCH = record.metric(record.TRAIN, "loss")  # a metric that a run has after its first epoch
 
 
 def parent_run(

@@ -51,11 +51,11 @@ class Live:
 
     Attributes:
         optimisation: as it is after this epoch.
-        valid_confusion: (classes, classes).
+        valid_confusion: (classes, classes); ``None`` without validation images.
     """
 
     optimisation: Optimisation
-    valid_confusion: Counts
+    valid_confusion: Counts | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Epoch:
     Attributes:
         number: counted from 1.
         train: averages over the epoch while the weights were changing, dropout on.
-        valid: of the weights at the end of the epoch, dropout off.
+        valid: of the weights at the end of the epoch, dropout off; ``None`` without validation images.
         learning_rate: of the last step.
         seconds: wall time of the epoch, validation included.
         images_per_second: training images by wall time of the training alone.
@@ -75,7 +75,7 @@ class Epoch:
 
     number: int
     train: Metrics
-    valid: Metrics
+    valid: Metrics | None
     learning_rate: float
     seconds: float
     images_per_second: float
@@ -100,7 +100,7 @@ def fit(
     Args:
         model: raw pixels (B, H, W) -> log-probabilities (B, C); moved to ``compute.device``.
         train: images to learn from.
-        valid: images to measure on after each epoch.
+        valid: images to measure on after each epoch; may be none.
         settings: ``epochs`` counts from the first run, resumed or not.
         compute: where and how; its precision is used, not that of ``settings``, which may be ``auto``.
         augmentation: what is done to the training images before they are learnt from.
@@ -131,10 +131,14 @@ def fit(
                 model, pixels, labels, settings, optimisation, augmentation, number, compute.precision == "bf16"
             )
             trained = time.perf_counter()
-            log_probabilities = predict(model, valid_pixels, optimisation.weights_to_evaluate())
-        measured = score(log_probabilities, valid_labels)
-        optimisation.epoch_ended(measured.loss)
-        predicted = log_probabilities.argmax(dim=1).cpu().numpy()
+            measured = confusion = None
+            if len(valid):
+                log_probabilities = predict(model, valid_pixels, optimisation.weights_to_evaluate())
+                measured = score(log_probabilities, valid_labels)
+                predicted = log_probabilities.argmax(dim=1).cpu().numpy()
+                confusion = confusion_matrix(valid.labels, predicted, log_probabilities.shape[1])
+        if measured:
+            optimisation.epoch_ended(measured.loss)
         yield Epoch(
             number=number,
             train=train_metrics,
@@ -143,7 +147,7 @@ def fit(
             seconds=time.perf_counter() - started,
             images_per_second=len(train) / (trained - started),
             timestamp_ms=time.time_ns() // 1_000_000,
-            live=Live(optimisation, confusion_matrix(valid.labels, predicted, log_probabilities.shape[1])),
+            live=Live(optimisation, confusion),
         )
 
 

@@ -18,6 +18,7 @@ from kmnist.models.build import build
 from kmnist.models.normalise import Normalise
 from kmnist.training.compute import Compute
 from kmnist.training.fit import fit
+from tests.nets import on_valid
 
 ENVIRONMENT = {
     "ATEN_CPU_CAPABILITY": "default",
@@ -52,7 +53,7 @@ def losses(arch: str) -> list[str]:
     config = TrainConfig.parse({"arch": arch, "epochs": EPOCHS, "precision": "fp32", "label_smoothing": "0.1"})
     model = build(config.net, SPEC, normalise=Normalise(0.4, 0.2))
     epochs = islice(fit(model, images(2_000, 1), images(500, 2), config, Compute()), EPOCHS)
-    return [repr(loss) for epoch in epochs for loss in (epoch.train.loss, epoch.valid.loss)]
+    return [repr(loss) for epoch in epochs for loss in (epoch.train.loss, on_valid(epoch).loss)]
 
 
 def main() -> None:
