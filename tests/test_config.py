@@ -79,7 +79,10 @@ def test_text_as_mlflow_run_gives_it() -> None:
         ({"lerning_rate": 1}, "unknown setting 'lerning_rate'; did you mean 'learning_rate'?"),
         ({"x": 1}, "unknown setting 'x'; the settings are: arch, hidden"),
         ({"optimizer": "adm"}, "optimizer=adm: unknown optimizer 'adm'; did you mean 'adam'?"),
-        ({"valid_fraction": 0}, "valid_fraction=0: leaves no images to choose an epoch by valid_accuracy on; a training"),
+        (
+            {"valid_fraction": 0},
+            "valid_fraction=0: leaves no images to choose an epoch by valid_accuracy on; a training",
+        ),
         ({"select_by": "last", "patience": 3}, "patience=3: select_by=last takes no epoch for better; leave it out"),
         (
             {"select_by": "last", "valid_fraction": 0, "schedule": "plateau"},

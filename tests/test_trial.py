@@ -165,6 +165,26 @@ def test_nothing_is_pruned_after_its_last_epoch(runs: Runs, tmp_path: Path, monk
     assert run_one(study, runs, monkeypatch, scripted([0.75, 0.8, 0.1])).state == TrialState.COMPLETE
 
 
+def test_settings_that_were_tried_are_not_trained_again(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"search": {"batch_size": [64]}, "max_epochs_total": 9, "pruner": "none"}
+    study = make(str(tmp_path / "s.log"), **settings)
+    first = run_one(study, runs, monkeypatch, scripted([0.5, 0.8, 0.7]))
+    again = run_one(study, runs, monkeypatch, scripted(AssertionError("it was trained")))
+    assert (again.state, again.value) == (first.state, first.value) == (TrialState.COMPLETE, 0.8)
+    assert again.intermediate_values == first.intermediate_values == runs.made["1"].curve("valid/accuracy")
+    assert again.user_attrs["reason"] == "not trained: the settings are those of trial 0"
+    assert (runs.made["1"].tags["trial.repeats"], runs.made["1"].params["batch_size"]) == ("0", "64")
+    assert (first.user_attrs["epochs_begun"], again.user_attrs["epochs_begun"]) == (3, 0)
+
+
+def test_a_trial_that_was_pruned_is_no_result(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make(str(tmp_path / "s.log"), search={"batch_size": [64]}, pruner="none")
+    run_one(study, runs, monkeypatch, scripted([0.5], then=Stopped("pruned")))
+    assert run_one(study, runs, monkeypatch, scripted([0.5, 0.9])).value == 0.9
+
+
 @pytest.mark.parametrize("error", [TrainingDiverged("the loss is nan"), RuntimeError("a bug"), MemoryError()])
 def test_a_failed_trial_does_not_end_the_study(
     error: Exception, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

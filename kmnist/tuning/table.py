@@ -68,7 +68,7 @@ def _row(trial: FrozenTrial, definition: Definition) -> dict[str, Any]:
         "state": trial.state.name,
         "value": values[best_epoch] if best_epoch is not None else None,
         "best_epoch": best_epoch,
-        "epochs": len(values),
+        "epochs": len(values) if trial.user_attrs.get("epochs_begun", 1) else 0,
         "seconds": trial.duration.total_seconds() if trial.duration else None,
         "started": trial.datetime_start,
         "ended": trial.datetime_complete,
