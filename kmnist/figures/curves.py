@@ -25,7 +25,7 @@ def learning_curves(
         curves: of ``train`` and, if any was measured, ``valid``: ``loss`` and ``accuracy``, one value an epoch.
         best_epoch: whose weights were kept.
     """
-    figure = figure_of(11, 4.4, left=0.75, right=0.15, bottom=0.55, top=0.15, wspace=0.2)
+    figure = figure_of(11, 4.4, left=1.0, right=0.15, bottom=0.55, top=0.15, wspace=0.2)
     marker = "o" if len(epochs) <= 30 else ""
     labels = {"loss": "loss (nats; 1e-6 and less at the bottom)", "accuracy": "accuracy"}
     for place, (name, label) in enumerate(labels.items(), start=1):
