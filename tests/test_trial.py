@@ -168,7 +168,7 @@ def test_nothing_is_pruned_after_its_last_epoch(runs: Runs, tmp_path: Path, monk
 def test_settings_that_were_tried_are_not_trained_again(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"search": {"batch_size": [64]}, "max_epochs_total": 9, "pruner": "none"}
+    settings: dict[str, Any] = {"search": {"batch_size": [64]}, "max_epochs_total": 9, "pruner": "none"}
     study = make(str(tmp_path / "s.log"), **settings)
     first = run_one(study, runs, monkeypatch, scripted([0.5, 0.8, 0.7]))
     again = run_one(study, runs, monkeypatch, scripted(AssertionError("it was trained")))
