@@ -13,7 +13,7 @@ from kmnist.errors import SettingError
 T = TypeVar("T")
 
 # Metrics, by epoch. Slashes make sections of charts in MLflow's pages.
-TRAIN, VALID, TEST, TEST_LAST, GAP = "train", "valid", "test", "test_last", "gap"
+TRAIN, VALID, TEST, TEST_LAST, GAP, BEST = "train", "valid", "test", "test_last", "gap", "best"
 LEARNING_RATE, EPOCH_SECONDS, IMAGES_PER_SECOND = "learning_rate", "epoch_seconds", "images_per_second"
 BEST_EPOCH = "best_epoch"
 

@@ -23,7 +23,7 @@ from tests.nets import train as train_on_one_thread
 
 CURVES = [
     *("train/loss", "train/accuracy", "valid/loss", "valid/accuracy", "gap/loss", "gap/accuracy"),
-    *("learning_rate", "epoch_seconds", "images_per_second"),
+    *("best/valid_loss", "best/valid_accuracy", "learning_rate", "epoch_seconds", "images_per_second"),
 ]
 
 
@@ -83,6 +83,8 @@ def test_the_best_epoch_is_chosen_on_validation_and_its_weights_are_logged(
     assert metrics["test/accuracy"] == result.test.accuracy
     by_loss = TrainConfig.parse({**config.as_text(), "select_by": "valid_loss"})
     losses = [on_valid(epoch).loss for epoch in result.epochs]
+    assert run.curve("best/valid_accuracy") == {n: max(accuracies[:n]) for n in range(1, 9)}
+    assert run.curve("best/valid_loss")[8] == losses[result.best.number - 1]
     assert train(by_loss, splits, NullRun(), tmp_path).best.number == 1 + losses.index(min(losses))
 
 

@@ -62,9 +62,11 @@ class Checkpointer:
         if resume is not None:
             self.epochs, self.best_weights = list(resume.epochs), resume.best
             self.last_weights = evaluated_weights(resume.model, resume.optimisation)
-            self.best = self.epochs[resume.best_epoch - 1]
+            best = self.epochs[0]
             for epoch in self.epochs[:-1]:  # those of the last moment may not have been logged
-                run.log_metrics(epoch_metrics(epoch), epoch.number, epoch.timestamp_ms)
+                best = epoch if self._is_better(epoch, best) else best
+                run.log_metrics({**epoch_metrics(epoch), **best_metrics(best)}, epoch.number, epoch.timestamp_ms)
+            self.best = self.epochs[resume.best_epoch - 1]
             self._log(resume)
 
     @property
@@ -77,7 +79,7 @@ class Checkpointer:
         assert epoch.live is not None
         weights = _copy(self._model.state_dict())
         self.last_weights = _copy(epoch.live.optimisation.weights_to_evaluate())
-        if not self.epochs or self._is_better(epoch):
+        if not self.epochs or self._is_better(epoch, self.best):
             self.best, self.best_weights = replace(epoch, live=None), self.last_weights
         self.epochs.append(replace(epoch, live=None))
         checkpoint = Checkpoint(
@@ -106,17 +108,18 @@ class Checkpointer:
     def _log(self, checkpoint: Checkpoint) -> None:
         """The last epoch of a checkpoint; again, it changes nothing."""
         epoch, run = checkpoint.epochs[-1], self._run
-        run.log_metrics({**epoch_metrics(epoch), **checkpoint.load}, epoch.number, epoch.timestamp_ms)
+        numbers = {**epoch_metrics(epoch), **best_metrics(checkpoint.epochs[checkpoint.best_epoch - 1])}
+        run.log_metrics({**numbers, **checkpoint.load}, epoch.number, epoch.timestamp_ms)
         every = max(self._config.epochs // CONFUSION_IMAGES, 1)
         shown = epoch.number % every == 0 or epoch.number in (1, self._config.epochs)
         if shown and checkpoint.confusion is not None:
             image = confusion_matrix_image(checkpoint.confusion, checkpoint.spec)
             run.log_image(image, record.VALID_CONFUSION, epoch.number, epoch.timestamp_ms)
 
-    def _is_better(self, epoch: Epoch) -> bool:
+    def _is_better(self, epoch: Epoch, than: Epoch) -> bool:
         if self._objective is None:
             return True
-        value, best = (objective_value(self._objective, either) for either in (epoch, self.best))
+        value, best = (objective_value(self._objective, either) for either in (epoch, than))
         return self._objective.is_better(value, than=best)
 
     def _wait(self) -> None:
@@ -151,6 +154,12 @@ def epoch_metrics(epoch: Epoch) -> dict[str, float]:
         record.EPOCH_SECONDS: epoch.seconds,
         record.IMAGES_PER_SECOND: epoch.images_per_second,
     }
+
+
+def best_metrics(best: Epoch) -> dict[str, float]:
+    """What an epoch is ranked by as long as it is the best: MLflow's tables and searches see a run's last values."""
+    valid = best.valid.as_dict() if best.valid else {}
+    return {record.metric(record.BEST, f"valid_{name}"): value for name, value in valid.items()}
 
 
 def objective_value(objective: record.Objective, epoch: Epoch) -> float:

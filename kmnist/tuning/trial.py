@@ -148,10 +148,12 @@ def _repeat(earlier: FrozenTrial, claim: Claim, run: TrialRun, config: TrainConf
     claim.set("reason", f"not trained: the settings are those of trial {earlier.number}")
     run.log_params(config.as_text())
     run.log_tags({record.REPEATED: str(earlier.number)})
+    name = claim.study.definition.objective.name
     for epoch, value in sorted(earlier.intermediate_values.items()):
         claim.report(value, epoch)
-        run.log_metrics({claim.study.definition.objective.name: value}, epoch)
+        run.log_metrics({name: value}, epoch)
     assert earlier.value is not None
+    run.log_metrics({record.metric(record.BEST, name.replace("/", "_")): earlier.value}, max(earlier.intermediate_values))
     return earlier.value
 
 
