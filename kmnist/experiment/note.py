@@ -4,6 +4,7 @@ from kmnist.config import LAST, TrainConfig
 from kmnist.data import DataSpec
 from kmnist.metrics import Metrics
 from kmnist.settings import as_flags
+from kmnist.text import markdown_table
 from kmnist.training.fit import Epoch
 
 SAMPLE_WARNING = (
@@ -17,9 +18,7 @@ def sample_warning(dataset: str) -> str:
     return SAMPLE_WARNING if dataset == "sample" else ""
 
 
-HEADER = """\
-| epoch | train loss | train accuracy | valid loss | valid accuracy | test loss | test accuracy |
-| --- | --- | --- | --- | --- | --- | --- |"""
+HEADER = ("epoch", "train loss", "train accuracy", "valid loss", "valid accuracy", "test loss", "test accuracy")
 
 
 def note(
@@ -42,11 +41,10 @@ def note(
         rows, chosen = rows[1:], "The weights of the last epoch were kept, nothing was chosen"
     if not config.valid_fraction:
         chosen += ", and all training images were learnt from: none was kept for validation"
-    table = "\n".join(f"| {name}, {epoch.number} {_cells(epoch, on_test)} |" for name, epoch, on_test in rows)
+    table = markdown_table(HEADER, [(f"{name}, {epoch.number}", *_cells(epoch, test)) for name, epoch, test in rows])
     settings = {**config.changed(), "dataset": spec.name if config.dataset == "auto" else config.dataset}
     height, width = spec.shape
-    return f"""{sample_warning(spec.name)}{HEADER}
-{table}
+    return f"""{sample_warning(spec.name)}{table}
 
 {chosen}; the test split was evaluated once, after the last epoch.
 
@@ -60,8 +58,7 @@ shape (N, {height}, {width}) and gives log-probabilities (N, {len(spec.classes)}
 """
 
 
-def _cells(epoch: Epoch, test: Metrics) -> str:
-    valid = f"{epoch.valid.loss:.4f} | {epoch.valid.accuracy:.2%}" if epoch.valid else "none | none"
-    return (
-        f"| {epoch.train.loss:.4f} | {epoch.train.accuracy:.2%} | {valid} | {test.loss:.4f} | **{test.accuracy:.2%}**"
-    )
+def _cells(epoch: Epoch, test: Metrics) -> list[str]:
+    parts = [(part.loss, part.accuracy) if part else None for part in (epoch.train, epoch.valid, test)]
+    cells = [(f"{part[0]:.4f}", f"{part[1]:.2%}") if part else ("none", "none") for part in parts]
+    return [*cells[0], *cells[1], cells[2][0], f"**{cells[2][1]}**"]

@@ -125,8 +125,11 @@ def check_params(run: Run, config: TrainConfig) -> None:
 
 
 def run_page(experiment_id: str, run_id: str) -> str:
-    """The page of a run within the UI: good as a link from another page of it."""
-    return f"#/experiments/{experiment_id}/runs/{run_id}"
+    """The page of a run within the UI: good as a link from another page of it.
+
+    Without the workflow's type a browser that has not been there before is shown pages for language models.
+    """
+    return f"#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 def run_url(client: MlflowClient, run: Run) -> str:

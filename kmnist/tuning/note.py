@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial
 
 from kmnist.experiment.note import sample_warning
 from kmnist.settings import to_text
+from kmnist.text import markdown_table
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.table import best_trial, chosen_of
 
@@ -30,19 +31,21 @@ def study_note(
     trained, pruned = int(table["epochs"].sum()), table[table["state"] == "PRUNED"]
     saved = int((definition.epochs - pruned["epochs"]).sum())
     share = f" ({saved / (saved + trained):.0%} of what the same trials would have taken)" if saved else ""
-    leaders = table[table["state"] == "COMPLETE"].sort_values(
+    leaders = table[(table["state"] == "COMPLETE") & (table["epochs"] > 0)].sort_values(  # no repetitions
         ["value", "trial"], ascending=[not definition.objective.maximise, True]
     )
     names = list(definition.search)
     chosen = {trial.number: chosen_of(trial, definition) for trial in trials}
     rows = [
-        f"| [{row['trial']}]({link(row['run_id'])}) | {row['value']:.4f} | {row['best_epoch']:.0f} of {row['epochs']} |"
-        + " " + " | ".join(_short(chosen[row["trial"]].get(name)) for name in names) + " |"
+        (
+            f"[{row['trial']}]({link(row['run_id'])})",
+            f"{row['value']:.4f}",
+            f"{row['best_epoch']:.0f} of {row['epochs']}",
+            *(_short(chosen[row["trial"]].get(name)) for name in names),
+        )
         for _, row in leaders.head(LEADERS).iterrows()
-    ]  # fmt: skip
-    board = "\n".join(
-        [f"| trial | {metric} | best epoch | {' | '.join(names)} |", "| --- " * (len(names) + 3) + "|", *rows]
-    )
+    ]
+    board = markdown_table(("trial", metric, "best epoch", *names), rows)
     mattered = ", ".join(f"`{name}` {weight:.0%}" for name, weight in importances.items())
     searched = "\n".join(f"- `{name}`: {found}" for name, found in definition.search.items())
     fixed = ", ".join(f"`{name}={text}`" for name, text in definition.settings.items())
@@ -68,18 +71,16 @@ def study_note(
 def confirmation_note(study: TrackedStudy, table: pd.DataFrame, link: Callable[[str], str]) -> str:
     """A section for the note of the study that was confirmed: each seed, mean and standard deviation on test."""
     metric = study.definition.method.metric
-    rows = "\n".join(
-        f"| [seed {row['seed']}]({link(row['run_id'])}) | {row['value']:.4f} | {row['test_accuracy']:.2%} |"
+    rows = [
+        (f"[seed {row['seed']}]({link(row['run_id'])})", f"{row['value']:.4f}", f"{row['test_accuracy']:.2%}")
         for _, row in table.iterrows()
-    )
+    ]
     accuracy = table["test_accuracy"]
     return f"""
 **Confirmed** with {len(table)} other seeds: test accuracy **{accuracy.mean():.2%}**, standard deviation \
 {accuracy.std(ddof=1) if len(table) > 1 else 0:.2%}. The best of them on validation is the one to register.
 
-| | {metric} | test accuracy |
-| --- | --- | --- |
-{rows}
+{markdown_table(("", metric, "test accuracy"), rows)}
 """
 
 

@@ -153,7 +153,9 @@ def _repeat(earlier: FrozenTrial, claim: Claim, run: TrialRun, config: TrainConf
         claim.report(value, epoch)
         run.log_metrics({name: value}, epoch)
     assert earlier.value is not None
-    run.log_metrics({record.metric(record.BEST, name.replace("/", "_")): earlier.value}, max(earlier.intermediate_values))
+    run.log_metrics(
+        {record.metric(record.BEST, name.replace("/", "_")): earlier.value}, max(earlier.intermediate_values)
+    )
     return earlier.value
 
 
