@@ -32,6 +32,7 @@ app.command("kmnist.cli.registry:models", help="List the versions of the registe
 app.command("kmnist.cli.predict:predict", help="Say which kana pictures show.")
 app.command("kmnist.cli.demo:demo", help="Open a page to draw kana on.")
 app.command("kmnist.cli.serve:serve", help="Answer for a model over HTTP.")
+app.command("kmnist.cli.export:export", help="Write a model as ONNX.")
 app.command("kmnist.cli.sync:sync", help="Send what the tracking server has not taken yet.")
 app.command("kmnist.cli.reap:reap", help="End runs whose process is gone.")
 app.command("kmnist.cli.mlproject:mlproject", help="Write the file MLproject anew (for developers).")

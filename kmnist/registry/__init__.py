@@ -8,7 +8,7 @@ be asked.
 
 from kmnist.registry.aliases import Rollback, promote, rollback
 from kmnist.registry.initial import fetch_initial
-from kmnist.registry.load import fetch_network, load_model
+from kmnist.registry.load import fetch_network, load_model, load_network
 from kmnist.registry.versions import find_best, list_versions, register
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "find_best",
     "list_versions",
     "load_model",
+    "load_network",
     "promote",
     "register",
     "rollback",

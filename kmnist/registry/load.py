@@ -6,11 +6,13 @@ from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from torch import nn
 
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
 from kmnist.errors import CheckpointError, ModelError
 from kmnist.inference import Classifier
-from kmnist.network import SavedNetwork, build_from, load_network
+from kmnist.network import SavedNetwork, build_from
+from kmnist.network import load_network as read_network
 from kmnist.registry.files import digest_files, download, download_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import check_certified, check_digest, check_signature
@@ -50,6 +52,21 @@ def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
     return Classifier(saved.network, saved.spec, uri)
 
 
+def load_network(uri: str, *, tracking_uri: str | None = None) -> nn.Module:
+    """Load a model as an ordinary network, to look into, or to go on training with a loop of one's own.
+
+    It is rebuilt from weights and settings, so ``train()``, ``eval()`` and ``state_dict()`` work, which raise or are
+    fixed in the graph that ``mlflow.pytorch.load_model`` gives. Arguments and errors are ``load_model``'s.
+
+    Example:
+        >>> network = load_network("models:/kmnist@champion").train()  # doctest: +SKIP
+
+    Returns:
+        The network, in evaluation mode: raw pixels 0..255, float32 (N, H, W) -> log-probabilities (N, C).
+    """
+    return fetch_network(uri, tracking_uri=tracking_uri).network
+
+
 def fetch_network(uri: str, *, tracking_uri: str | None = None) -> SavedNetwork:
     """The network behind a name, and what it is. Arguments and errors are ``load_model``'s."""
     try:
@@ -63,7 +80,7 @@ def fetch_network(uri: str, *, tracking_uri: str | None = None) -> SavedNetwork:
             (check_certified if match["alias"] else check_signature)(version, digest)
             return saved
         with TemporaryDirectory() as folder:
-            return load_network(download(_find_logged_model(client, uri), client.tracking_uri, Path(folder)))
+            return read_network(download(_find_logged_model(client, uri), client.tracking_uri, Path(folder)))
     except (ModelError, CheckpointError) as error:
         text = str(error)
         raise ModelError(text if uri in text else f"model {uri}: {text}") from error
@@ -80,7 +97,7 @@ def load_version(client: MlflowClient, version: ModelVersion) -> tuple[SavedNetw
         files = download_version(client, version, Path(folder))
         digest = digest_files(files)
         check_digest(version, digest)
-        return load_network(files), digest
+        return read_network(files), digest
 
 
 def find_version(client: MlflowClient, name: str, alias: str | None, number: str | None) -> ModelVersion:
@@ -140,7 +157,7 @@ def _from_path(path: Path) -> SavedNetwork:
             config, spec = checkpoint.config, checkpoint.spec
             return SavedNetwork(build_from(config, spec, checkpoint.best), config, spec)
         if (path / "MLmodel").is_file():
-            return load_network(path)
+            return read_network(path)
     except (OSError, ValueError) as error:  # no path of this system
         raise ModelError(str(error)) from error
     raise ModelError(FORMS)
