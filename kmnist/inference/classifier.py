@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -31,12 +32,17 @@ class Predictions:
     """What a network says about N pictures.
 
     Attributes:
-        probabilities: float32 (N, C), each row adding up to 1.
+        log_probabilities: float32 (N, C), their natural logarithms.
         spec: what the C classes are.
     """
 
-    probabilities: npt.NDArray[np.float32]
+    log_probabilities: npt.NDArray[np.float32]
     spec: DataSpec
+
+    @cached_property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """Of each class, (N, C); each row adds up to 1."""
+        return np.exp(self.log_probabilities)
 
     @property
     def classes(self) -> npt.NDArray[np.int64]:
@@ -69,7 +75,7 @@ class Predictions:
         return rows
 
     def __len__(self) -> int:
-        return len(self.probabilities)
+        return len(self.log_probabilities)
 
 
 class Classifier:
@@ -95,13 +101,13 @@ class Classifier:
             images: (N, H, W), or one of (H, W); values 0..255, any number type.
 
         Raises:
-            PictureError: another shape, or values that are no numbers from 0 to 255.
+            PictureError: another shape, or values that are no numbers from 0 to 255, or that end at 1.
         """
         pixels = _checked(images, self.spec.shape)
         with torch.inference_mode():
             parts = [self._network(batch) for batch in torch.from_numpy(pixels).split(BATCH)]
         log_probabilities = torch.cat(parts) if parts else torch.zeros(0, len(self.spec.classes))
-        return Predictions(log_probabilities.exp().numpy(), self.spec)
+        return Predictions(log_probabilities.numpy(), self.spec)
 
 
 def _checked(images: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
@@ -118,4 +124,6 @@ def _checked(images: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.fl
         raise PictureError(f"images of shape {pixels.shape}: must be (N, {height}, {width}) or ({height}, {width})")
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):  # so written, NaN is refused, too
         raise PictureError(f"pixel values from {pixels.min()} to {pixels.max()}: must be from 0 to 255")
+    if pixels.size and 0 < pixels.max() <= 1:  # to the network it would be an empty picture
+        raise PictureError("pixel values from 0 to 1: must be from 0 to 255; multiply them by 255")
     return np.ascontiguousarray(pixels, dtype=np.float32)

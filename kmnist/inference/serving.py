@@ -6,12 +6,15 @@ so that it never stands in the way of the one that may be installed.
 
 import base64
 import json
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import mlflow.pytorch
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
@@ -22,8 +25,12 @@ from .pictures import read_picture, to_kmnist
 
 EXPECTED = (
     'expected {{"inputs": ...}} with pixel values from 0 to 255, light ink on dark, as nested lists of shape '
-    "(N, {}, {}), or with a list of pictures of any size (PNG, JPEG, WebP) as base64 text"
+    "(N, {0}, {1}), or with a list of pictures of any size (PNG, JPEG, WebP) as base64 text; or a table with such "
+    "pictures in one column, or with {2} columns of pixels"
 )
+#: What ``params={{"output": ...}}`` may ask for; the first is the default.
+OUTPUTS = ("answers", "probabilities", "log_probabilities", "classes")
+Answer = list[Row] | npt.NDArray[Any] | pd.DataFrame | pd.Series
 SETTINGS = "network/settings.json"
 #: Of one request, whose pictures unpack to far more than it weighs. A character needs some thousand pixels.
 MOST_PIXELS = 4_000_000  # of a picture
@@ -34,26 +41,40 @@ MOST_PICTURES = 10_000
 class Served:
     """The function behind a server: pictures in, rows with kana out."""
 
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
+    def __init__(self, classifier: Classifier, output: str = OUTPUTS[0]) -> None:
+        self._classifier, self._output = classifier, output
 
-    def predict(self, model_input: Any) -> list[Row]:
-        """A row for each picture, as ``kmnist predict`` gives them.
-
-        They are a list, since a data frame would take longer than the answer.
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Answer:
+        """What the network says of each picture, as ``kmnist predict`` does.
 
         Args:
-            model_input: pixels (N, H, W) as an array or as nested lists; or a list of pictures as base64 text.
+            model_input: pixels as an array or nested lists, (N, H, W), (N, H * W), or of one picture (H, W); pictures
+                as ``bytes`` or base64 text, one or a list; or a table with a column of these, or H * W of pixels.
+            params: ``output``, one of OUTPUTS.
+
+        Returns:
+            A table for a table (of ``classes``, a column). Else, of ``answers``, a row for each picture (a list: a
+            table would take longer than the answer), and an array (N, C) or (N,) of the others.
 
         Raises:
             MlflowException: it is something else; a server answers 400.
         """
+        output = (params or {}).get("output") or self._output
+        spec = self._classifier.spec
         try:
-            encoded = isinstance(model_input, list) and any(isinstance(item, str) for item in model_input)
-            images = _decoded(model_input, self._classifier.spec.shape) if encoded else model_input
-            return self._classifier.predict(images).rows()
+            if output not in OUTPUTS:
+                raise PictureError(f"output={str(output)[:80]!r}: must be one of {', '.join(OUTPUTS)}")
+            found = self._classifier.predict(_images(model_input, spec.shape))
         except PictureError as error:
-            raise BadRequest(f"{error}; {EXPECTED.format(*self._classifier.spec.shape)}") from None
+            height, width = spec.shape
+            raise BadRequest(f"{error}; {EXPECTED.format(height, width, height * width)}") from None
+        rows = found.rows() if output == "answers" else getattr(found, output)
+        if not isinstance(model_input, pd.DataFrame | pd.Series):
+            return rows
+        if output == "classes":
+            return pd.Series(rows, model_input.index, name="class")
+        names = None if output == "answers" else [label.text for label in spec.classes]
+        return pd.DataFrame(rows, model_input.index, names)
 
 
 class BadRequest(MlflowException):
@@ -73,10 +94,34 @@ class BadRequest(MlflowException):
         pass
 
 
-def _load_pyfunc(path: str) -> Served:
-    """What MLflow calls with the path of the model's folder."""
+def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> Served:
+    """What MLflow calls with the path of the model's folder.
+
+    Args:
+        path: of the folder.
+        model_config: ``output``, the default of what ``predict`` is asked for: MLflow's evaluation can ask for nothing.
+    """
     settings = json.loads((Path(path) / SETTINGS).read_text(encoding="utf-8"))
-    return Served(Classifier(mlflow.pytorch.load_model(path), DataSpec.from_json(settings["data"]), path))
+    classifier = Classifier(mlflow.pytorch.load_model(path), DataSpec.from_json(settings["data"]), path)
+    return Served(classifier, model_config["output"])
+
+
+def _images(given: Any, shape: tuple[int, int]) -> Any:
+    """Whatever was given, as pixels or what may be pixels."""
+    if isinstance(given, pd.DataFrame):
+        given = given.iloc[:, 0] if given.shape[1] == 1 else given.to_numpy()
+    if isinstance(given, pd.Series) or (isinstance(given, np.ndarray) and given.dtype.kind in "OSU"):
+        given = given.tolist()
+    if isinstance(given, str | bytes):
+        given = [given]
+    if isinstance(given, list) and any(isinstance(item, str | bytes) for item in given):
+        return _decoded(given, shape)
+    try:
+        pixels = np.asarray(given)
+    except ValueError:  # rows of different lengths: the classifier says so
+        return given
+    flat = pixels.ndim in (1, 2) and pixels.shape[-1:] == (prod(shape),)
+    return pixels.reshape(-1, *shape) if flat else pixels
 
 
 def _decoded(pictures: list[Any], shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -87,9 +132,10 @@ def _decoded(pictures: list[Any], shape: tuple[int, int]) -> npt.NDArray[np.uint
     images, left = [], MOST_PIXELS_TOGETHER
     for place, picture in enumerate(pictures):
         try:
-            if not isinstance(picture, str):
-                raise PictureError(f"a {type(picture).__name__} among texts")
-            content = base64.b64decode(picture.rpartition("base64,")[2], validate=True)  # a browser's data: URL, too
+            if not isinstance(picture, str | bytes):
+                raise PictureError(f"a {type(picture).__name__} among pictures")
+            text = picture.rpartition("base64,")[2] if isinstance(picture, str) else ""  # a browser's data: URL, too
+            content = picture if isinstance(picture, bytes) else base64.b64decode(text, validate=True)
             decoded = read_picture(content, most_pixels=min(MOST_PIXELS, left))
             left -= decoded.size
             images.append(to_kmnist(decoded, shape))

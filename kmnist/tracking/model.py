@@ -9,12 +9,13 @@ import mlflow.pytorch
 import numpy as np
 import torch
 from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from torch import nn
 
 from kmnist.config import TrainConfig
 from kmnist.data import DataSpec
 from kmnist.inference.classifier import FIELDS
+from kmnist.inference.serving import OUTPUTS
 from kmnist.network import save_network
 
 NAME = "model"
@@ -36,16 +37,10 @@ def save_model(model: nn.Module, config: TrainConfig, spec: DataSpec, folder: Pa
 
     The model is moved to the CPU and set to evaluation, or dropout and the device would be fixed in the file.
     """
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *spec.shape))]),
-        outputs=Schema([ColSpec(TYPES[kind], name) for name, kind in FIELDS.items()]),
-    )
-    # So MLflow leaves it to our serving to check what comes in: it could not take pictures as text beside pixels.
-    signature._is_signature_from_type_hint = True
     mlflow.pytorch.save_model(
         _as_exported(model),
         folder,
-        signature=signature,
+        signature=ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1, *spec.shape))])),  # of the network
         input_example=np.zeros((2, *spec.shape), np.float32),  # two rows: with one, the batch size would be fixed to 1
         # Named, not inferred: to infer them MLflow imports everything in another process, for seconds.
         pip_requirements=[
@@ -76,6 +71,16 @@ def _carry_serving(folder: Path) -> None:
         (place / "__init__.py").write_text('"""What serves this model: see inference/serving.py."""\n')
     model = Model.load(folder)
     mlflow.pyfunc.add_to_model(
-        model, "kmnist_model.inference.serving", code="code", conda_env="conda.yaml", python_env="python_env.yaml"
+        model,
+        "kmnist_model.inference.serving",
+        code="code",
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+        model_config={"output": OUTPUTS[0]},
+    )
+    # No schema of inputs: none of MLflow's takes pixels, pictures as text and tables alike; our serving checks them.
+    model.signature = ModelSignature(
+        outputs=Schema([ColSpec(TYPES[kind], name) for name, kind in FIELDS.items()]),
+        params=ParamSchema([ParamSpec("output", DataType.string, None)]),
     )
     model.save(folder / "MLmodel")
