@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from experiments.benchmarks.photographs import PHOTOGRAPHS, as_bytes, prepared
+from experiments.benchmarks.photographs import drawn as on_paper
 from kmnist.data import Dataset
 from kmnist.errors import PictureError
 from kmnist.inference.pictures import read_picture, to_kmnist
@@ -131,3 +133,23 @@ def test_damaged_bytes_are_read_or_told(data: st.DataObject) -> None:
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with suppress(PictureError):  # and nothing else
         assert read_picture(bytes(content)).ndim == 2
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PHOTOGRAPHS if not kind.startswith("turned")])
+def test_a_photograph_shows_the_same_character_as_a_clean_page(kind: str, drawn: Dataset) -> None:
+    chance = np.random.default_rng(0)
+    pages = [on_paper(image) for image in drawn.test.pixels[:20]]
+    clean = [to_kmnist(as_bytes(page)) for page in pages]
+    seen = [prepared(as_bytes(PHOTOGRAPHS[kind](page, chance))) for page in pages]
+    likeness = [near(one, other) for one, other in zip(seen, clean)]
+    assert np.median(likeness) > 0.9
+    assert np.quantile(likeness, 0.1) > 0.5
+
+
+@pytest.mark.parametrize("ink", ["dark", "light"])
+def test_what_is_ink_is_told_by_the_paper_whatever_is_around_it(ink: str, drawn: Dataset) -> None:
+    for margin in (0, 30, 120):
+        for image in drawn.test.pixels[:5]:
+            page = np.pad(on_paper(image), margin, constant_values=225)
+            picture = as_bytes(page if ink == "dark" else 255 - page)
+            assert near(to_kmnist(picture), to_kmnist(as_bytes(on_paper(image)))) > 0.9

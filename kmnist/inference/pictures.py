@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import NothingDrawn, PictureError
+from .ink import find_ink
 
 Gray = npt.NDArray[np.uint8]
 LEAST_SHARE = 24 / 28  # of its frame that the ink of a training image fills, but for one in 200
@@ -22,6 +23,8 @@ MOST_SCANS = 100  # of a JPEG; a progressive one has about 10, and each costs a 
 LARGE, LARGE_SIDE = 16_000_000, 1_500  # of a picture, in pixels; and what a JPEG that is larger is reduced to
 TILE_SIDE = 500  # pixels worked on at once, where each takes more than a byte
 PIECE = TILE_SIDE**2
+PHOTOGRAPH_SIDE = 63  # pixels: a smaller picture was cut out and cleaned by somebody
+WORKED_SIDE = 320  # pixels to which a photograph is reduced before its ink is looked for
 INK = 0.25  # of the darkest ink: what is fainter is paper, noise, or the blur at an edge
 
 
@@ -70,6 +73,11 @@ def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
     """
     if not picture.size:
         raise NothingDrawn(f"{picture.shape[1]} x {picture.shape[0]} pixels: there is nothing to see")
+    if min(picture.shape) > PHOTOGRAPH_SIDE:
+        levels = find_ink(_reduced(picture))
+        if levels is None:
+            raise NothingDrawn("nothing is drawn on it")
+        return _framed(levels.round().astype(np.uint8), shape)
     ink = _ink(picture)
     inked = np.flatnonzero(ink > INK * 255)  # levels in a row: up to black, or up to white
     strong = (picture >= inked[0]) & (picture <= inked[-1])
@@ -78,7 +86,25 @@ def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
     fills = max((np.ptp(rows) + 1) / shape[0], (np.ptp(columns) + 1) / shape[1])
     if picture.shape == shape and fills >= LEAST_SHARE:
         return np.take(levels, picture)  # it fills the frame as the training images do: to scale it would blur it
-    character = np.take(levels, picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return _framed(np.take(levels, picture), shape)
+
+
+def _reduced(picture: Gray) -> npt.NDArray[np.float32]:
+    """So large that strokes are seen, and no larger."""
+    scale = max(picture.shape) / WORKED_SIDE
+    if scale <= 1:
+        return picture.astype(np.float32)
+    size = (max(round(picture.shape[1] / scale), 1), max(round(picture.shape[0] / scale), 1))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX), np.float32)
+
+
+def _framed(levels: Gray, shape: tuple[int, int]) -> Gray:
+    """What has ink in it, cut out, scaled to the frame, and put in its middle."""
+    strong = levels > INK * 255
+    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    if not len(rows):
+        raise NothingDrawn("nothing is drawn on it")
+    character = levels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = character.shape
     scale = min(shape[0] / height, shape[1] / width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))

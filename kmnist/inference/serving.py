@@ -134,13 +134,18 @@ def _decoded(pictures: list[Any], shape: tuple[int, int]) -> npt.NDArray[np.uint
         try:
             if not isinstance(picture, str | bytes):
                 raise PictureError(f"a {type(picture).__name__} among pictures")
-            text = picture.rpartition("base64,")[2] if isinstance(picture, str) else ""  # a browser's data: URL, too
-            content = picture if isinstance(picture, bytes) else base64.b64decode(text, validate=True)
-            decoded = read_picture(content, most_pixels=min(MOST_PIXELS, left))
+            decoded = read_picture(
+                picture if isinstance(picture, bytes) else _from_base64(picture), most_pixels=min(MOST_PIXELS, left)
+            )
             left -= decoded.size
             images.append(to_kmnist(decoded, shape))
-        except ValueError:
-            raise PictureError(f"picture {place}: not base64") from None
         except PictureError as error:
             raise PictureError(f"picture {place}: {error}") from None
     return np.stack(images)
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.rpartition("base64,")[2], validate=True)  # a browser's data: URL, too
+    except ValueError:
+        raise PictureError("not base64") from None

@@ -46,7 +46,7 @@ def save_model(model: nn.Module, config: TrainConfig, spec: DataSpec, folder: Pa
         pip_requirements=[
             f"mlflow=={version('mlflow')}",
             f"torch=={torch.__version__.partition('+')[0]}",
-            *(f"{name}=={version(name)}" for name in ("numpy", "pillow")),
+            *(f"{name}=={version(name)}" for name in ("numpy", "pandas", "pillow", "scipy")),
         ],
         serialization_format="pt2",
     )

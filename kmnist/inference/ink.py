@@ -1,0 +1,96 @@
+"""From a photograph to its ink: uneven light, rough paper, specks and the edge of a desk are left out.
+
+What is wider than any stroke is paper: a grey closing (or opening, for light ink) of the picture is the paper as it
+would be without ink, shadow and gradient included, and the difference is ink. After Serra, "Image Analysis and
+Mathematical Morphology" (1982); the threshold is Otsu's (https://doi.org/10.1109/TSMC.1979.4310076).
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Levels = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+WINDOW = 0.33  # of the shorter side: wider than a stroke, and narrower than most shadows
+SMOOTHING = 1.0  # pixels, against noise
+PAPER, FULL = 0.2, 0.9  # of the ink's own level: what is fainter is paper, what is darker is as dark as can be
+EDGE, MOST_EDGE = 0.85, 0.15  # share of an edge that a desk covers; of the side, how far it reaches in at most
+INSIDE = 0.9  # of the way from the middle to the rim: what is looked at to tell ink from paper
+LEAST_PART, LEAST_AT_RIM = 0.02, 0.06  # of all ink: what is smaller is a speck, or the corner of a shadow
+
+
+def find_ink(picture: Levels) -> Levels | None:
+    """How much ink is where, from 0 to 255.
+
+    Args:
+        picture: grey levels (H, W), of some hundred pixels a side.
+
+    Returns:
+        (H, W); ``None`` if nothing is drawn.
+    """
+    smooth = ndimage.gaussian_filter(picture, SMOOTHING)
+    window = max(int(min(picture.shape) * WINDOW) | 1, 3)
+    paper = ndimage.grey_closing if _is_dark_on_light(smooth) else ndimage.grey_opening
+    levels = np.abs(smooth - paper(smooth, (window, window)))
+    if levels.max() < 1:
+        return None
+    mask = levels > _otsu(levels)
+    full = np.median(levels[mask])
+    kept = ndimage.binary_dilation(_without_specks(_without_desk(mask)), iterations=3)
+    scaled = (levels / full - PAPER) / (FULL - PAPER)
+    return np.where(kept, scaled.clip(0, 1) * 255, 0).astype(np.float32)
+
+
+def _is_dark_on_light(picture: Levels) -> bool:
+    """By a plane through the rim, which is paper but for the end of a stroke: what lies off it is ink."""
+    y, x = (axis.reshape(-1) for axis in np.mgrid[-1 : 1 : picture.shape[0] * 1j, -1 : 1 : picture.shape[1] * 1j])
+    axes, levels = np.stack([np.ones_like(x), x, y], axis=1), picture.reshape(-1)
+    edges = [edge == 1 for edge in (x, -x, y, -y)]
+    planes = []
+    for place in range(4):  # without one of the edges, for that may be a desk's
+        rim = np.logical_or.reduce(edges[:place] + edges[place + 1 :])
+        weights = np.ones(rim.sum())
+        for _ in range(5):  # of iteratively reweighted least squares: the sum of distances, not of their squares
+            plane, *_ = np.linalg.lstsq(axes[rim] * weights[:, None], levels[rim] * weights)
+            off = np.abs(levels[rim] - axes[rim] @ plane)
+            weights = 1 / np.sqrt(off + 1)
+        planes.append((off.mean(), place, plane))
+    _, _, best = min(planes)
+    inside = np.maximum(np.abs(x), np.abs(y)) < INSIDE
+    return bool((levels - axes @ best)[inside].sum() < 0)
+
+
+def _otsu(levels: Levels) -> float:
+    """The threshold that parts the levels into two groups that differ most."""
+    counts, edges = np.histogram(levels, 128)
+    middles = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * middles)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(edges[1 + int(np.nanargmax(between))])
+
+
+def _without_desk(mask: Mask) -> Mask:
+    """Without rows and columns at an edge that are all but full."""
+    mask = mask.copy()
+    for turn in range(4):
+        view = np.rot90(mask, turn)
+        shares = view[: max(int(len(view) * MOST_EDGE), 1)].mean(axis=1)
+        if shares[0] > EDGE:
+            full = shares > EDGE / 2
+            view[: len(full) if full.all() else int(full.argmin())] = False
+    return mask
+
+
+def _without_specks(mask: Mask) -> Mask:
+    """Without parts that are too small to be a stroke."""
+    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    sizes = np.bincount(parts.reshape(-1), minlength=count + 1)
+    large = sizes >= LEAST_PART * sizes[1:].sum()
+    for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        large[edge] &= sizes[edge] >= LEAST_AT_RIM * sizes[1:].sum()
+    large[0] = False
+    kept: Mask = large[parts]
+    return kept if kept.any() else mask
