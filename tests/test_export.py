@@ -25,8 +25,11 @@ def saved(arch: str) -> SavedNetwork:
     return SavedNetwork(network(config).eval(), config, SPEC)
 
 
+LARGE = [pytest.param(arch, marks=pytest.mark.long) for arch in ("resnet", "resnet18", "mobilenet_v3_small")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ["plain", "dropout", "cnn", "resnet", "resnet18", "mobilenet_v3_small"])
+@pytest.mark.parametrize("arch", ["plain", "dropout", "cnn", *LARGE])
 def test_onnxruntime_answers_as_the_network_does_at_any_number_of_pictures(arch: str, tmp_path: Path) -> None:
     exported = saved(arch)
     export_onnx(exported, tmp_path / "model.onnx")

@@ -289,7 +289,7 @@ def test_enlarged_inverted_shifted_and_padded_pictures_lose_little(dark: bool, p
     from kmnist.inference import to_kmnist
 
     _, _, better = place
-    model, count = load_model(f"runs:/{better}/model"), 2_000
+    model, count = load_model(f"runs:/{better}/model"), 1_000
     images, labels = kmnist.test.pixels[:count], kmnist.test.labels[:count]
     as_they_are = (model.predict(images).classes == labels).mean()
     changed = np.stack([to_kmnist(distort(image, 200, dark)) for image in images])

@@ -252,7 +252,7 @@ def elsewhere(registry: str, folder: Path, script: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mlflow_evaluates_it_and_comes_to_the_runs_numbers(registry: str, drawn: Dataset, tmp_path: Path) -> None:
     np.savez(tmp_path / "test.npz", pixels=drawn.test.pixels, labels=drawn.test.labels)
     printed = elsewhere(

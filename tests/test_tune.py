@@ -126,7 +126,7 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path) -> None:
     assert list((tmp_path / "runs").iterdir()) == []  # nothing waits, no checkpoint is left
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_command_does_not_answer_for_what_another_is_still_sending(store: str, tmp_path: Path) -> None:
     study = ["--study", "shared", "--epochs", "3", "--trials", "1", "--hidden", "16"]
     finish(tune(store, tmp_path, *study))

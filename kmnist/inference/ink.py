@@ -15,7 +15,7 @@ WINDOW = 0.33  # of the shorter side: wider than a stroke, and narrower than mos
 SMOOTHING = 1.0  # pixels, against noise
 PAPER, FULL = 0.2, 0.9  # of the ink's own level: what is fainter is paper, what is darker is as dark as can be
 EDGE, MOST_EDGE = 0.85, 0.15  # share of an edge that a desk covers; of the side, how far it reaches in at most
-INSIDE = 0.9  # of the way from the middle to the rim: what is looked at to tell ink from paper
+RIM = 0.05  # of the side, which is not looked at to tell ink from paper: there a desk may be
 LEAST_PART, LEAST_AT_RIM = 0.02, 0.06  # of all ink: what is smaller is a speck, or the corner of a shadow
 
 
@@ -42,22 +42,30 @@ def find_ink(picture: Levels) -> Levels | None:
 
 
 def _is_dark_on_light(picture: Levels) -> bool:
-    """By a plane through the rim, which is paper but for the end of a stroke: what lies off it is ink."""
-    y, x = (axis.reshape(-1) for axis in np.mgrid[-1 : 1 : picture.shape[0] * 1j, -1 : 1 : picture.shape[1] * 1j])
-    axes, levels = np.stack([np.ones_like(x), x, y], axis=1), picture.reshape(-1)
-    edges = [edge == 1 for edge in (x, -x, y, -y)]
+    """By a plane through the rim, which is paper but for the end of a stroke: what lies off it is ink.
+
+    In the middle of the picture the plane is as high as it is on average.
+    """
+    height, width = picture.shape
+    across, down = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
+    edges = [
+        (picture[0], across, np.full(width, -1.0)),
+        (picture[-1], across, np.full(width, 1.0)),
+        (picture[:, 0], np.full(height, -1.0), down),
+        (picture[:, -1], np.full(height, 1.0), down),
+    ]
     planes = []
     for place in range(4):  # without one of the edges, for that may be a desk's
-        rim = np.logical_or.reduce(edges[:place] + edges[place + 1 :])
-        weights = np.ones(rim.sum())
+        levels, x, y = (np.concatenate(parts) for parts in zip(*(edges[:place] + edges[place + 1 :])))
+        axes, weights = np.stack([np.ones_like(x), x, y], axis=1), np.ones_like(x)
         for _ in range(5):  # of iteratively reweighted least squares: the sum of distances, not of their squares
-            plane, *_ = np.linalg.lstsq(axes[rim] * weights[:, None], levels[rim] * weights)
-            off = np.abs(levels[rim] - axes[rim] @ plane)
+            plane, *_ = np.linalg.lstsq(axes * weights[:, None], levels * weights)
+            off = np.abs(levels - axes @ plane)
             weights = 1 / np.sqrt(off + 1)
-        planes.append((off.mean(), place, plane))
-    _, _, best = min(planes)
-    inside = np.maximum(np.abs(x), np.abs(y)) < INSIDE
-    return bool((levels - axes @ best)[inside].sum() < 0)
+        planes.append((float(off.mean()), float(plane[0])))
+    _, middle = min(planes)
+    top, left = int(height * RIM), int(width * RIM)
+    return bool(picture[top : height - top, left : width - left].mean() < middle)
 
 
 def _otsu(levels: Levels) -> float:
