@@ -104,7 +104,7 @@ def test_an_interrupted_run_is_KILLED_and_keeps_every_whole_epoch(
 
 @pytest.mark.slow
 def test_killed_at_once_and_resumed_is_uninterrupted(store: str, kmnist_command: Command, tmp_path: Path) -> None:
-    settings = ["--arch", "dropout", "--epochs", "12", "--batch-size", "64"]
+    settings = ["--arch", "dropout", "--epochs", "12", "--batch-size", "64", "--threads", "1"]
     with training(store, tmp_path, *settings) as process:
         process.kill()
     run_id = only_run(store).info.run_id
