@@ -16,14 +16,13 @@ import cyclopts
 import yaml
 from mlflow import MlflowClient
 
+from experiments.tracked import train_tracked
 from kmnist import record
 from kmnist.cli.options import DataDir, Threads, TrackingUri, WorkDir
 from kmnist.config import TrainConfig
-from kmnist.data import Dataset
 from kmnist.data.kmnist import load_kmnist
-from kmnist.experiment import prepare, train
 from kmnist.record import TrackedRun
-from kmnist.tracking import MlflowRun, connect, create_run
+from kmnist.tracking import connect
 from kmnist.tracking.read import read_run
 
 VALID_ACCURACY, TEST_ACCURACY = record.metric(record.BEST, "valid_accuracy"), record.metric(record.TEST, "accuracy")
@@ -60,7 +59,9 @@ def main(
     for name, configs in groups.items():
         for config in configs:
             if config not in there:
-                there[config] = _train(client, experiment, name, config, data, threads, work_dir)
+                run = train_tracked(client, experiment, name, config, data, work_dir, threads=threads)
+                there[config] = run
+                print(f"{run.name}: {run.metrics[TEST_ACCURACY]:.2%}", flush=True)
     print("\n".join(table({name: [there[config] for config in configs] for name, configs in groups.items()})))
 
 
@@ -98,24 +99,6 @@ def _finished(client: MlflowClient, name: str) -> list[TrackedRun]:
         return []
     found = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'", max_results=1000)
     return [read_run(run) for run in found]
-
-
-def _train(
-    client: MlflowClient,
-    experiment: str,
-    name: str,
-    config: TrainConfig,
-    data: Dataset,
-    threads: int | None,
-    work_dir: Path,
-) -> TrackedRun:
-    entity = create_run(client, experiment, f"{name}, seed {config.seed}")
-    with MlflowRun(client, entity, work_dir / entity.info.run_id) as run:
-        run.log_environment()
-        result = train(config, prepare(config, data), data.test, run, run.folder, threads=threads)
-    run.discard_folder()
-    print(f"{name}, seed {config.seed}: {result.test.accuracy:.2%} in {result.seconds:.0f} s", flush=True)
-    return read_run(client.get_run(run.id))
 
 
 if __name__ == "__main__":

@@ -15,16 +15,17 @@ from typing import Any
 
 import cyclopts
 import numpy as np
-from mlflow import MlflowClient
 
+from experiments.tracked import train_tracked
+from kmnist import record
 from kmnist.cli.options import DataDir, Threads, TrackingUri, WorkDir
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset, Images
 from kmnist.data.kmnist import load_kmnist
-from kmnist.experiment import NullRun, prepare, train, train_epochs
+from kmnist.experiment import NullRun, prepare, train_epochs
 from kmnist.figures.style import as_png, figure_of
 from kmnist.models.transfer import InitialWeights
-from kmnist.tracking import MlflowRun, connect, create_run
+from kmnist.tracking import connect
 
 FIRST, OTHERS = range(5), range(5, 10)
 SHARES = (0.01, 0.1)
@@ -67,9 +68,11 @@ def main(
             epochs = round(STEPS * PUPIL["batch_size"] / (0.9 * len(part.train)))  # type: ignore[operator]
             config = TrainConfig.parse({**PUPIL, "epochs": epochs, "seed": seed})
             for how, initial in ((SCRATCH, None), (KEPT, weights)):
-                accuracy = _train(client, f"{share:.0%} of the labels, {how}", config, part, initial, threads, work_dir)
+                name = f"{share:.0%} of the labels, {how}"
+                run = train_tracked(client, "transfer", name, config, part, work_dir, threads=threads, initial=initial)
+                accuracy = run.metrics[record.metric(record.TEST, "accuracy")]
                 found[how].setdefault(share, []).append(accuracy)
-                print(f"{share:.0%}, seed {seed}, {how}: {accuracy:.2%}", flush=True)
+                print(f"{run.name}: {accuracy:.2%}", flush=True)
     print("\n| begun | " + " | ".join(f"{share:.0%} of the labels" for share in SHARES) + " |\n| --- | --- | --- |")
     for how, by_share in found.items():
         print(f"| {how} | " + " | ".join(_told(by_share[share]) for share in SHARES) + " |")
@@ -115,23 +118,6 @@ def draw(found: Mapping[str, Mapping[float, Sequence[float]]]) -> Any:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="lower right")
     return figure
-
-
-def _train(
-    client: MlflowClient,
-    name: str,
-    config: TrainConfig,
-    data: Dataset,
-    initial: InitialWeights | None,
-    threads: int | None,
-    work_dir: Path,
-) -> float:
-    entity = create_run(client, "transfer", f"{name}, seed {config.seed}")
-    with MlflowRun(client, entity, work_dir / entity.info.run_id) as run:
-        splits = prepare(config, data)
-        result = train(config, splits, data.test, run, run.folder, threads=threads, initial=initial)
-    run.discard_folder()
-    return result.test.accuracy
 
 
 def _told(values: Sequence[float]) -> str:

@@ -31,6 +31,7 @@ from kmnist.inference import Predictions, read_picture, to_kmnist
 from kmnist.inference.classifier import FIELDS
 from kmnist.registry import load_model, promote
 from kmnist.tracking import MlflowRun, connect, create_run
+from tests.commands import environment
 from tests.hostile_models import MARKER, RUNNING
 from tests.nets import train
 from tests.registered import NAME
@@ -80,9 +81,9 @@ def served(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Where a model is served whose files run a command wherever they are loaded; here they are not."""
     folder, port = tmp_path_factory.mktemp("served"), free_port()
     command = [sys.executable, "-m", "kmnist", "serve", "--model", f"models:/{NAME}@served", "--port", str(port)]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
+    own = {**environment(registry), "TMPDIR": str(folder)}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder, start_new_session=True)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=own, cwd=folder, start_new_session=True)
     wait_until_it_answers(f"http://127.0.0.1:{port}/ping", process, folder / "log")
     yield f"http://127.0.0.1:{port}/invocations"
     process.terminate()  # this one only: it ends those that it has started
@@ -244,9 +245,13 @@ def test_every_form_of_a_request_is_answered(served: str, images: Gray, expected
 def elsewhere(registry: str, folder: Path, script: str) -> str:
     """What a script prints where this package is not installed."""
     script = "import sys\nsys.modules['kmnist'] = None  # whoever imports it fails\n" + script
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=200, env=environment, cwd=folder
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=environment(registry),
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -307,10 +312,9 @@ def test_mlflow_predicts_files(form: str, registry: str, images: Gray, expected:
     body, _ = as_csv(table) if form == "csv" else as_json("dataframe_split", table.to_dict("split", index=False))
     (tmp_path / "in").write_bytes(body)
     command = ["-m", "mlflow", "models", "predict", "-m", CHAMPION, "-i", "in", "-o", "out", "-t", form]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *command, "--env-manager", "local"],
-        capture_output=True, text=True, timeout=100, env=environment, cwd=tmp_path,
+        capture_output=True, text=True, timeout=100, env=environment(registry), cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     answers = json.loads((tmp_path / "out").read_text())["predictions"]

@@ -1,4 +1,4 @@
-"""How well a model reads pictures as people take them: test images drawn dark on light, and spoilt in fifteen ways.
+"""How well a model reads pictures as people take them: test images drawn dark on light, and spoilt in a dozen ways.
 
     python -m experiments.benchmarks.photographs --model models:/kmnist@champion --data-dir data
 

@@ -23,10 +23,10 @@ def split_indices(
     images: Images, valid_fraction: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Where the images of :func:`split`'s two parts are among ``images``."""
-    from sklearn.model_selection import train_test_split  # late: it takes a second to import
-
     if not valid_fraction:
         return np.arange(len(images)), np.arange(0)
+    from sklearn.model_selection import train_test_split  # late: it takes a second to import
+
     try:
         train, valid = train_test_split(
             np.arange(len(images)), test_size=valid_fraction, random_state=seed, stratify=images.labels

@@ -13,6 +13,7 @@ from kmnist.config import LAST, TrainConfig
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.figures import confusion_matrix_image
+from kmnist.metrics import Metrics
 from kmnist.training.compute import Compute
 from kmnist.training.fit import Epoch
 from kmnist.training.optimisation import evaluated_weights
@@ -135,21 +136,21 @@ class Checkpointer:
             self._wait()
 
 
+def split_metrics(split: str, found: Metrics) -> dict[str, float]:
+    """The numbers of a split under the names that they have in MLflow."""
+    return {record.metric(split, name): value for name, value in found.as_dict().items()}
+
+
 def epoch_metrics(epoch: Epoch) -> dict[str, float]:
     """An epoch's numbers under the names that they have in MLflow."""
     train, valid = epoch.train, epoch.valid
-    on_valid = (
-        {}
-        if valid is None
-        else {
-            **{record.metric(record.VALID, name): value for name, value in valid.as_dict().items()},
-            record.metric(record.GAP, "loss"): valid.loss - train.loss,
-            record.metric(record.GAP, "accuracy"): train.accuracy - valid.accuracy,
-        }
-    )
+    found = split_metrics(record.TRAIN, train)
+    if valid:
+        found |= split_metrics(record.VALID, valid)
+        found[record.metric(record.GAP, "loss")] = valid.loss - train.loss
+        found[record.metric(record.GAP, "accuracy")] = train.accuracy - valid.accuracy
     return {
-        **{record.metric(record.TRAIN, name): value for name, value in train.as_dict().items()},
-        **on_valid,
+        **found,
         record.LEARNING_RATE: epoch.learning_rate,
         record.EPOCH_SECONDS: epoch.seconds,
         record.IMAGES_PER_SECOND: epoch.images_per_second,

@@ -41,7 +41,7 @@ def note(
         rows, chosen = rows[1:], "The weights of the last epoch were kept, nothing was chosen"
     if not config.valid_fraction:
         chosen += ", and all training images were learnt from: none was kept for validation"
-    table = markdown_table(HEADER, [(f"{name}, {epoch.number}", *_cells(epoch, test)) for name, epoch, test in rows])
+    table = markdown_table(HEADER, [_row(*row) for row in rows])
     settings = {**config.changed(), "dataset": spec.name if config.dataset == "auto" else config.dataset}
     height, width = spec.shape
     return f"""{sample_warning(spec.name)}{table}
@@ -58,7 +58,10 @@ shape (N, {height}, {width}) and gives log-probabilities (N, {len(spec.classes)}
 """
 
 
-def _cells(epoch: Epoch, test: Metrics) -> list[str]:
-    parts = [(part.loss, part.accuracy) if part else None for part in (epoch.train, epoch.valid, test)]
-    cells = [(f"{part[0]:.4f}", f"{part[1]:.2%}") if part else ("none", "none") for part in parts]
-    return [*cells[0], *cells[1], cells[2][0], f"**{cells[2][1]}**"]
+def _row(name: str, epoch: Epoch, test: Metrics) -> list[str]:
+    loss, accuracy = _cells(test)
+    return [f"{name}, {epoch.number}", *_cells(epoch.train), *_cells(epoch.valid), loss, f"**{accuracy}**"]
+
+
+def _cells(part: Metrics | None) -> tuple[str, str]:
+    return (f"{part.loss:.4f}", f"{part.accuracy:.2%}") if part else ("none", "none")

@@ -12,6 +12,7 @@ import torch
 from kmnist import figures, metrics, record
 from kmnist.config import TrainConfig
 from kmnist.data import Images
+from kmnist.experiment.checkpointer import split_metrics
 from kmnist.experiment.note import note
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
@@ -87,11 +88,6 @@ def log_results(evaluated: Evaluated, run: Run) -> None:
     for name, draw in FIGURES.items():
         if (png := draw(evaluated)) is not None:
             run.log_file(png, f"{record.FIGURES}/{name}.png")
-
-
-def split_metrics(split: str, found: Metrics) -> dict[str, float]:
-    """The numbers of a split under the names that they have in MLflow."""
-    return {record.metric(split, name): value for name, value in found.as_dict().items()}
 
 
 def _reports(evaluated: Evaluated) -> dict[str, str]:

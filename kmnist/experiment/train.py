@@ -14,8 +14,8 @@ from kmnist import record
 from kmnist.checkpoint import Checkpoint
 from kmnist.config import TrainConfig
 from kmnist.data import Images
-from kmnist.experiment.checkpointer import Checkpointer, epoch_metrics
-from kmnist.experiment.results import Evaluated, Result, log_results, split_metrics
+from kmnist.experiment.checkpointer import Checkpointer, epoch_metrics, split_metrics
+from kmnist.experiment.results import Evaluated, Result, log_results
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.models.build import build

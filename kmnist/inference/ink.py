@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ..errors import NothingDrawn
+
 Levels = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 WINDOW = 0.33  # of the shorter side: wider than a stroke, and narrower than most shadows
@@ -19,26 +21,30 @@ RIM = 0.05  # of the side, which is not looked at to tell ink from paper: there 
 LEAST_PART, LEAST_AT_RIM = 0.02, 0.06  # of all ink: what is smaller is a speck, or the corner of a shadow
 
 
-def find_ink(picture: Levels) -> Levels | None:
+def find_ink(picture: Levels) -> npt.NDArray[np.uint8]:
     """How much ink is where, from 0 to 255.
 
     Args:
         picture: grey levels (H, W), of some hundred pixels a side.
 
     Returns:
-        (H, W); ``None`` if nothing is drawn.
+        (H, W).
+
+    Raises:
+        NothingDrawn: it is empty.
     """
     smooth = ndimage.gaussian_filter(picture, SMOOTHING)
     window = max(int(min(picture.shape) * WINDOW) | 1, 3)
     paper = ndimage.grey_closing if _is_dark_on_light(smooth) else ndimage.grey_opening
     levels = np.abs(smooth - paper(smooth, (window, window)))
     if levels.max() < 1:
-        return None
+        raise NothingDrawn("nothing is drawn on it")
     mask = levels > _otsu(levels)
     full = np.median(levels[mask])
     kept = ndimage.binary_dilation(_without_specks(_without_desk(mask)), iterations=3)
     scaled = (levels / full - PAPER) / (FULL - PAPER)
-    return np.where(kept, scaled.clip(0, 1) * 255, 0).astype(np.float32)
+    found = np.where(kept, scaled.clip(0, 1) * 255, 0).astype(np.float32)
+    return found.round().astype(np.uint8)
 
 
 def _is_dark_on_light(picture: Levels) -> bool:

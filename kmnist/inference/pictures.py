@@ -74,19 +74,18 @@ def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
     if not picture.size:
         raise NothingDrawn(f"{picture.shape[1]} x {picture.shape[0]} pixels: there is nothing to see")
     if min(picture.shape) > PHOTOGRAPH_SIDE:
-        levels = find_ink(_reduced(picture))
-        if levels is None:
-            raise NothingDrawn("nothing is drawn on it")
-        return _framed(levels.round().astype(np.uint8), shape)
+        found = find_ink(_reduced(picture))
+        rows, columns = _extent(found > INK * 255)
+        return _framed(found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], shape)
     ink = _ink(picture)
     inked = np.flatnonzero(ink > INK * 255)  # levels in a row: up to black, or up to white
     strong = (picture >= inked[0]) & (picture <= inked[-1])
-    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    rows, columns = _extent(strong)
     levels = ink.round().astype(np.uint8)
     fills = max((np.ptp(rows) + 1) / shape[0], (np.ptp(columns) + 1) / shape[1])
     if picture.shape == shape and fills >= LEAST_SHARE:
         return np.take(levels, picture)  # it fills the frame as the training images do: to scale it would blur it
-    return _framed(np.take(levels, picture), shape)
+    return _framed(np.take(levels, picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]), shape)
 
 
 def _reduced(picture: Gray) -> npt.NDArray[np.float32]:
@@ -98,13 +97,16 @@ def _reduced(picture: Gray) -> npt.NDArray[np.float32]:
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX), np.float32)
 
 
-def _framed(levels: Gray, shape: tuple[int, int]) -> Gray:
-    """What has ink in it, cut out, scaled to the frame, and put in its middle."""
-    strong = levels > INK * 255
+def _extent(strong: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The rows and the columns that have ink."""
     rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
     if not len(rows):
         raise NothingDrawn("nothing is drawn on it")
-    character = levels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return rows, columns
+
+
+def _framed(character: Gray, shape: tuple[int, int]) -> Gray:
+    """What was cut out, scaled to the frame, and put in its middle."""
     height, width = character.shape
     scale = min(shape[0] / height, shape[1] / width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))

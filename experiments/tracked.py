@@ -1,0 +1,41 @@
+"""A training as a run of an experiment's own."""
+
+from pathlib import Path
+from typing import Unpack
+
+from mlflow import MlflowClient
+
+from kmnist.config import TrainConfig
+from kmnist.data import Dataset
+from kmnist.experiment import TrainOptions, prepare, train
+from kmnist.record import TrackedRun
+from kmnist.tracking import MlflowRun, create_run
+from kmnist.tracking.read import read_run
+
+
+def train_tracked(
+    client: MlflowClient,
+    experiment: str,
+    name: str,
+    config: TrainConfig,
+    data: Dataset,
+    work_dir: Path,
+    **options: Unpack[TrainOptions],
+) -> TrackedRun:
+    """Train, and give the run as it was tracked.
+
+    Args:
+        client: of the store.
+        experiment: that the run belongs to.
+        name: of the run; the seed is added.
+        config: the settings.
+        data: to train and to test on.
+        work_dir: for the checkpoint and the journal.
+        options: those of ``kmnist.experiment.train``.
+    """
+    entity = create_run(client, experiment, f"{name}, seed {config.seed}")
+    with MlflowRun(client, entity, work_dir / entity.info.run_id) as run:
+        run.log_environment()
+        train(config, prepare(config, data), data.test, run, run.folder, **options)
+    run.discard_folder()
+    return read_run(client.get_run(run.id))
