@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -29,17 +30,46 @@ SMALL = ["--dataset", "sample", "--precision", "fp32", "--sampler", "random"]
 PARENT = "mlflow.parentRunId"
 
 
-def tune(store: str, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "kmnist", "tune", *SMALL, *arguments]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=folder,
-        env=environment(store),
-        start_new_session=True,
-    )
+Tune = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def tune(store: str, tmp_path: Path) -> Iterator[Tune]:
+    """Starts ``kmnist tune`` as a command of its own; what a failed test leaves running ends with it."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "kmnist", "tune", *SMALL, *arguments]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=tmp_path,
+            env=environment(store),
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with process, suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """The workers that live: children of the server that forks them. A process may end while it is looked at."""
+    servers = []
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):
+            if "multiprocessing.forkserver" in " ".join(child.cmdline()):
+                servers.append(child)
+    living = []
+    for server in servers:
+        with suppress(psutil.NoSuchProcess):
+            living += [child for child in server.children() if child.status() != psutil.STATUS_ZOMBIE]
+    return living
 
 
 def finish(process: "subprocess.Popen[str]", status: int = 0) -> str:
@@ -73,9 +103,9 @@ def curve(store: str, run: Run, metric: str = "valid/accuracy") -> list[tuple[in
 
 
 @pytest.mark.slow
-def test_a_study_with_two_workers(store: str, tmp_path: Path) -> None:
+def test_a_study_with_two_workers(store: str, tmp_path: Path, tune: Tune) -> None:
     options = ["--arch", "dropout", "--epochs", "3", "--trials", "5", "--workers", "2", "--confirm-seeds", "2"]
-    output = finish(tune(store, tmp_path, "--study", "small", "--hidden", "32", *options))
+    output = finish(tune("--study", "small", "--hidden", "32", *options))
     parent, children = runs_of(store)
     trials = [run for run in children if run.data.tags["kind"] == "trial"]
     confirmations = [run for run in children if run.data.tags["kind"] == "confirmation"]
@@ -127,27 +157,27 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_command_does_not_answer_for_what_another_is_still_sending(store: str, tmp_path: Path) -> None:
+def test_a_command_does_not_answer_for_what_another_is_still_sending(store: str, tmp_path: Path, tune: Tune) -> None:
     study = ["--study", "shared", "--epochs", "3", "--trials", "1", "--hidden", "16"]
-    finish(tune(store, tmp_path, *study))
+    finish(tune(*study))
     _, [trial, *_] = runs_of(store)
     folder = tmp_path / "runs" / trial.info.run_id
     folder.mkdir()
     with FileLock(folder / LOCK):
         journal = Journal(folder)
         journal.append({"op": "tags", "tags": {"a": "b"}})
-        assert "kmnist sync" not in finish(tune(store, tmp_path, *study))
-    assert "kmnist sync" in finish(tune(store, tmp_path, *study), status=3)
+        assert "kmnist sync" not in finish(tune(*study))
+    assert "kmnist sync" in finish(tune(*study), status=3)
     journal.close()
 
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
+def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path, tune: Tune) -> None:
     """A worker is killed, then everything at once; the same command goes on, and meets the budget."""
     slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--pruner", "none", "--confirm-seeds", "0"]
     arguments = ["--study", "hard", "--workers", "2", "--trials", "4", *slow]
-    process = tune(store, tmp_path, *arguments)
+    process = tune(*arguments)
     address = str(tmp_path / "studies.log")
 
     def epochs_done(number: int) -> int:
@@ -155,9 +185,7 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
         return len(trials[number].intermediate_values) if len(trials) > number else 0
 
     def workers() -> set[int]:
-        children = psutil.Process(process.pid).children(recursive=True)
-        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return {child.pid for child in alive if child.ppid() != process.pid}  # children of the server that forks them
+        return {worker.pid for worker in workers_of(psutil.Process(process.pid))}
 
     wait_until(lambda: (tmp_path / "studies.log").exists())
     wait_until(lambda: len(workers()) == 2)
@@ -169,7 +197,7 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
-    output = finish(tune(store, tmp_path, *arguments))
+    output = finish(tune(*arguments))
     assert "hard: 4 complete" in output
     parent, children = runs_of(store)
     trials = study_in(address, "hard").trials()
@@ -193,18 +221,17 @@ def test_a_worker_that_is_stopped_is_replaced_and_its_trial_goes_on_in_the_same_
         study = find_study(open_storage(study_address), "s")
         return sum(len(trial.intermediate_values) for trial in study.trials()) if study else 0
 
-    def stop_a_worker() -> None:
+    def stop_the_worker() -> None:
         wait_until(lambda: epochs_done() >= 1)
-        [server] = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
-        busiest = max(server.children(), key=lambda worker: worker.cpu_times().user)
-        busiest.suspend()
+        newest = max(workers_of(psutil.Process()), key=lambda worker: worker.create_time())
+        newest.suspend()
 
     study = ["--study", "s", "--storage", study_address, "--trials", "1", "--pruner", "none", "--confirm-seeds", "0"]
     slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--threads", "1"]
-    stopping = threading.Thread(target=stop_a_worker)
-    stopping.start()
-    done = kmnist_command("tune", *SMALL, *study, *slow)
-    stopping.join()
+    with ThreadPoolExecutor() as beside:
+        stopping = beside.submit(stop_the_worker)
+        done = kmnist_command("tune", *SMALL, *study, *slow)
+        stopping.result()
     assert done.returncode == 0, done.stderr
     assert "has given no sign of life for 4 seconds: it is killed, and another goes on with its trial" in done.stdout
     [trial] = study_in(study_address, "s").trials()
@@ -227,12 +254,12 @@ def test_a_database_that_goes_for_good_ends_the_command_with_a_message(
         wait_until(lambda: study_in(address, "s").trials())
         postgres.stop("immediate")
 
-    stopping = threading.Thread(target=stop_it)
-    stopping.start()
     try:
-        done = kmnist_command("tune", *SMALL, "--study", "s", "--storage", address, "--hidden", "256,256")
+        with ThreadPoolExecutor() as beside:
+            stopping = beside.submit(stop_it)
+            done = kmnist_command("tune", *SMALL, "--study", "s", "--storage", address, "--hidden", "256,256")
+            stopping.result()
     finally:
-        stopping.join()
         postgres.start()
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -241,9 +268,11 @@ def test_a_database_that_goes_for_good_ends_the_command_with_a_message(
 
 
 @pytest.mark.slow
-def test_an_interrupted_study_says_how_to_go_on_and_leaves_no_run_running(store: str, tmp_path: Path) -> None:
+def test_an_interrupted_study_says_how_to_go_on_and_leaves_no_run_running(
+    store: str, tmp_path: Path, tune: Tune
+) -> None:
     slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--pruner", "none", "--confirm-seeds", "0"]
-    process = tune(store, tmp_path, "--study", "stopped", "--trials", "3", *slow)
+    process = tune("--study", "stopped", "--trials", "3", *slow)
     wait_until(lambda: (tmp_path / "studies.log").exists())
     wait_until(lambda: "intermediate_value" in (tmp_path / "studies.log").read_text())
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
@@ -258,12 +287,12 @@ def test_an_interrupted_study_says_how_to_go_on_and_leaves_no_run_running(store:
 
 
 @pytest.mark.long
-def test_a_budget_of_epochs_over_two_commands_on_postgresql(store: str, tmp_path: Path, postgres: Postgres) -> None:
+def test_a_budget_of_epochs_over_two_commands_on_postgresql(store: str, tune: Tune, postgres: Postgres) -> None:
     """Two commands work on one study; one of them leads."""
     study_address = postgres.create_database("shared")
     options = ["--study", "shared", "--storage", study_address, "--hidden", "16", "--epochs", "4", "--pruner", "none"]
     budget = ["--trials", "50", "--max-epochs-total", "18", "--confirm-seeds", "0"]
-    commands = [tune(store, tmp_path, *options, *budget, "--work-dir", name) for name in ("a", "b")]
+    commands = [tune(*options, *budget, "--work-dir", name) for name in ("a", "b")]
     outputs = [finish(command) for command in commands]
     trials = study_in(study_address, "shared").trials()
     assert sum(len(trial.intermediate_values) for trial in trials) == 18
