@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from kmnist.calibration import UNCALIBRATED, Calibration
 from kmnist.config import TrainConfig
 from kmnist.data.spec import DataSpec
 from kmnist.errors import ModelError, SettingError, in_one_line
@@ -35,23 +36,30 @@ class SavedNetwork:
         network: in evaluation mode, on the CPU: raw pixels (B, H, W) -> log-probabilities (B, C).
         config: the settings that it was trained with.
         spec: of the data that it was trained on.
+        calibration: of its probabilities.
     """
 
     network: nn.Module
     config: TrainConfig
     spec: DataSpec
+    calibration: Calibration = UNCALIBRATED
 
 
-def save_network(network: nn.Module, config: TrainConfig, spec: DataSpec, folder: Path) -> None:
-    """Write ``folder/network/``: the weights of ``network``, and ``config`` and ``spec``, which built it.
+def save_network(saved: SavedNetwork, folder: Path) -> None:
+    """Write ``folder/network/``: the weights, and all else that a network is.
 
     Raises:
         OSError: it cannot be written.
     """
     (folder / WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
+    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in saved.network.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(weights))  # its own way to a file would let nobody else read it
-    settings = {"format": FORMAT, "settings": config.as_text(), "data": spec.to_json()}
+    settings = {
+        "format": FORMAT,
+        "settings": saved.config.as_text(),
+        "data": saved.spec.to_json(),
+        "calibration": saved.calibration.to_json(),
+    }
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -64,9 +72,9 @@ def load_network(folder: Path) -> SavedNetwork:
     Raises:
         ModelError: a file is missing, damaged, too large, a link, or the two do not belong together.
     """
-    config, spec = _load_settings(_regular_file(folder, SETTINGS, MOST_SETTINGS_BYTES))
+    config, spec, calibration = _load_settings(_regular_file(folder, SETTINGS, MOST_SETTINGS_BYTES))
     weights = _load_weights(_regular_file(folder, WEIGHTS, MOST_WEIGHTS_BYTES), config, spec)
-    return SavedNetwork(build_from(config, spec, weights), config, spec)
+    return SavedNetwork(build_from(config, spec, weights), config, spec, calibration)
 
 
 def build_from(config: TrainConfig, spec: DataSpec, weights: dict[str, Tensor]) -> nn.Module:
@@ -96,14 +104,15 @@ def _regular_file(folder: Path, name: str, most_bytes: int) -> Path:
     return path
 
 
-def _load_settings(path: Path) -> tuple[TrainConfig, DataSpec]:
+def _load_settings(path: Path) -> tuple[TrainConfig, DataSpec, Calibration]:
     try:
         content = json.loads(path.read_bytes())
         if not isinstance(content, dict) or not isinstance(settings := content.get("settings"), dict):
             raise ValueError('must be {"format": ..., "settings": {...}}')
         if content.get("format") != FORMAT:
             raise ValueError(f"format {content.get('format')!r}: this version of kmnist reads format {FORMAT}")
-        return TrainConfig.parse(settings), DataSpec.from_json(content.get("data"))
+        calibration = Calibration.from_json(content.get("calibration"))
+        return TrainConfig.parse(settings), DataSpec.from_json(content.get("data")), calibration
     except (OSError, ValueError, RecursionError, SettingError) as error:
         raise _damaged(SETTINGS, error) from error
 

@@ -14,8 +14,11 @@ T = TypeVar("T")
 
 # Metrics, by epoch. Slashes make sections of charts in MLflow's pages.
 TRAIN, VALID, TEST, TEST_LAST, GAP, BEST = "train", "valid", "test", "test_last", "gap", "best"
+EVALUATION = "evaluation"  # of a model, after its training, on any pictures
 LEARNING_RATE, EPOCH_SECONDS, IMAGES_PER_SECOND = "learning_rate", "epoch_seconds", "images_per_second"
 BEST_EPOCH = "best_epoch"
+UNSURE, SURE = "unsure", "accuracy_if_sure"  # of a split: the share of unsure answers, the accuracy of the others
+TEMPERATURE, UNSURE_BELOW = "calibration/temperature", "calibration/unsure_below"
 
 # Tags.
 DATASET, OFFICIAL, END_REASON, INITIAL_DIGEST = "dataset", "data.official", "end_reason", "init_from.sha256"
@@ -23,7 +26,8 @@ STUDY, STUDY_ID, KIND, TRIAL = "study", "study.id", "kind", "trial"
 OFFERED_RUN, OFFERED, BEST_RUN, BEST_TRIAL = "study.offered_run", "study.offered", "study.best_run", "study.best_trial"
 BEST_OF_STUDY, CONFIRMATION, TRIAL_STATE, TRIAL_VALUE = "study.best", "confirmation", "trial.state", "trial.value"
 REPEATED = "trial.repeats"  # the number of an earlier trial with the same settings, whose result was taken
-KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION = "study", "trial", "confirmation"  # values of KIND
+KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION, KIND_EVALUATION = "study", "trial", "confirmation", "evaluation"  # of KIND
+MODEL = "model"  # that was evaluated: the name that it was asked for by
 
 # Artifacts.
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"

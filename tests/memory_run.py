@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from PIL import Image
 from torch import nn
 
-from kmnist.config import TrainConfig
 from kmnist.data import DataSpec, Images
+from kmnist.network import SavedNetwork
 
 
 class MemoryRun:
@@ -46,16 +46,8 @@ class MemoryRun:
     def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
         self.images.append((key, step))
 
-    def log_model(
-        self,
-        model: nn.Module,
-        config: TrainConfig,
-        spec: DataSpec,
-        step: int,
-        metrics: Mapping[str, float],
-        timestamp_ms: int,
-    ) -> None:
-        self.models.append((model, step, dict(metrics)))
+    def log_model(self, saved: SavedNetwork, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
+        self.models.append((saved.network, step, dict(metrics)))
 
     def curve(self, key: str) -> dict[int, float]:
         """Step -> value of a metric."""

@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 
 from kmnist.config import TrainConfig
 from kmnist.data.kmnist import SPEC
+from kmnist.network import SavedNetwork
 from kmnist.tracking import create_run
 from kmnist.tracking.model import save_model
 from tests.nets import network
@@ -19,7 +20,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a model that nobody trained; to be copied, not to be changed."""
     config = TrainConfig.parse({"hidden": "8"})
     folder = tmp_path_factory.mktemp("saved") / "model"
-    save_model(network(config), config, SPEC, folder)
+    save_model(SavedNetwork(network(config), config, SPEC), folder)
     return folder
 
 

@@ -122,7 +122,7 @@ def test_the_test_split_is_looked_at_once_after_the_last_epoch(
     train(config, splits, run, tmp_path)
     tests = [place for place, name in enumerate(run.order) if name.startswith("test")]
     assert min(tests) > run.order.index("valid/accuracy@4")
-    assert len([name for name in run.order if name.startswith("test/accuracy")]) == 1
+    assert len([name for name in run.order if name.startswith("test/accuracy@")]) == 1
     unfinished = MemoryRun()
     with pytest.raises(Stop):
         train(config, splits, unfinished, tmp_path, on_epoch=stop_after(3))

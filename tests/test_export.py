@@ -47,7 +47,7 @@ def test_onnxruntime_answers_as_the_network_does_at_any_number_of_pictures(arch:
 def test_the_command_writes_a_file_that_runs(kmnist_command: Command, tmp_path: Path) -> None:
     model = saved("plain")
     (tmp_path / "model").mkdir()
-    save_network(model.network, model.config, model.spec, tmp_path / "model")
+    save_network(model, tmp_path / "model")
     (tmp_path / "model" / "MLmodel").touch()
     done = kmnist_command("export", "out.onnx", "--model", str(tmp_path / "model"))
     assert done.returncode == 0, done.stderr
@@ -65,7 +65,7 @@ def test_without_the_packages_it_says_what_to_install(tmp_path: Path, monkeypatc
 
 def test_a_loaded_network_can_be_trained_on(tmp_path: Path) -> None:
     model = saved("dropout")
-    save_network(model.network, model.config, model.spec, tmp_path)
+    save_network(model, tmp_path)
     (tmp_path / "MLmodel").touch()
     loaded = kmnist.load_network(str(tmp_path)).train()
     pixels = torch.randint(0, 256, (8, 28, 28)).float()

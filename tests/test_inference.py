@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from kmnist.calibration import Calibration
 from kmnist.data import Dataset
 from kmnist.data.idx import idx_bytes
 from kmnist.data.kmnist import SPEC
@@ -47,6 +48,22 @@ def test_predictions() -> None:
     assert len(CLASSIFIER.predict(np.zeros((0, 28, 28)))) == 0
     many = np.stack([of_class(number % 10) for number in range(5_000)])
     assert list(CLASSIFIER.predict(many).classes) == [number % 10 for number in range(5_000)]
+
+
+def test_what_is_improbable_is_unsure_as_is_an_empty_picture() -> None:
+    classifier = Classifier(by_brightness, SPEC, "brightness", Calibration(temperature=0.5, unsure_below=0.7))
+    between = of_class(3)
+    between[0, 0] += 12
+    images = np.stack([of_class(3), between, np.zeros((28, 28), np.uint8)])
+    found = classifier.predict(images)
+    assert found.unsure.tolist() == [False, True, True]
+    assert found.probabilities[0, 3] > CLASSIFIER.predict(images).probabilities[0, 3]  # sharpened
+    assert found.probabilities.sum(axis=1) == pytest.approx([1, 1, 1])
+    assert [row["unsure"] for row in found.rows()] == [False, True, True]
+    assert classifier.predict(images, unsure_below=0).unsure.tolist() == [False, False, True]
+    assert classifier.predict(images, unsure_below=1).unsure.tolist() == [True, True, True]
+    with pytest.raises(PictureError, match="unsure_below=2: must be a probability, from 0 to 1"):
+        classifier.predict(images, unsure_below=2)
 
 
 @pytest.mark.parametrize(

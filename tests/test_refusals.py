@@ -12,6 +12,7 @@ from mlflow.entities import LoggedModel, Run
 from kmnist.config import TrainConfig
 from kmnist.data.kmnist import SPEC
 from kmnist.figures import confusion_matrix_image
+from kmnist.network import SavedNetwork
 from kmnist.tracking import MlflowRun, connect, create_run, list_pending, reopen_run, send_pending
 from kmnist.tracking import sender as sender_module
 from kmnist.tracking.journal import Entry, Journal
@@ -76,7 +77,7 @@ def write(run: MlflowRun) -> None:
             run.log_metrics({"valid/loss": 1 / epoch}, epoch, STAMP + epoch)
             run.log_image(PICTURE, "valid confusion", epoch, STAMP + epoch)
         run.log_file(b"class,f1", "reports/per_class.csv")
-        run.log_model(network(SMALL), SMALL, SPEC, EPOCHS, {"valid/loss": 1 / EPOCHS}, STAMP + EPOCHS)
+        run.log_model(SavedNetwork(network(SMALL), SMALL, SPEC), EPOCHS, {"valid/loss": 1 / EPOCHS}, STAMP + EPOCHS)
         run.log_tags({"result": "good"})
 
 

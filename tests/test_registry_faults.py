@@ -17,6 +17,7 @@ from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.data.kmnist import SPEC
 from kmnist.errors import KmnistError, ModelError, TrackingError
+from kmnist.network import SavedNetwork
 from kmnist.registry import find_best, list_versions, load_model, promote, register, rollback
 from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
@@ -63,7 +64,7 @@ def make_run(client: MlflowClient, folder: Path) -> str:
         run.log_params(config.as_text())
         run.log_tags({"dataset": "kmnist"})
         run.log_metrics({"test/accuracy": 0.1, "test/loss": 2.3, "best_epoch": 1, "valid/accuracy": 0.1}, 1)
-        run.log_model(network(config), config, SPEC, 1, {"valid/accuracy": 0.1}, 1_700_000_000_000)
+        run.log_model(SavedNetwork(network(config), config, SPEC), 1, {"valid/accuracy": 0.1}, 1_700_000_000_000)
     return str(entity.info.run_id)
 
 

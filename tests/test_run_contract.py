@@ -15,7 +15,7 @@ from kmnist.config import TrainConfig
 from kmnist.data.kmnist import SPEC
 from kmnist.experiment import NullRun, Run, Splits
 from kmnist.figures import confusion_matrix_image
-from kmnist.network import load_network
+from kmnist.network import SavedNetwork, load_network
 from kmnist.tracking import MlflowRun, connect, create_run
 from kmnist.tracking.model import save_model
 from kmnist.training.evaluate import predict
@@ -68,7 +68,7 @@ def use(run: Run, splits: Splits) -> None:
     run.log_file(b"top", "top.txt")
     for _ in range(2):
         run.log_image(confusion_matrix_image(np.eye(10, dtype=np.int64), SPEC), "valid confusion", 2, 1_700_000_001_000)
-    run.log_model(build(config), config, SPEC, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
+    run.log_model(SavedNetwork(build(config), config, SPEC), 2, {"valid/loss": 0.25}, 1_700_000_001_000)
 
 
 def test_the_contract_of_a_run_that_writes_nothing_down(
@@ -132,13 +132,16 @@ def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: S
     config = TrainConfig.parse({"arch": "dropout", "hidden": "16"})
     network = build(config)
     with mlflow_run as run:
+        run.log_data("valid", splits.valid, splits.spec, splits.source)
         run.log_metrics({"valid/loss": 0.25}, 2, 1_700_000_001_000)
         for _ in range(2):  # the second time as after a replay
-            run.log_model(network, config, SPEC, 2, {"valid/loss": 0.25}, 1_700_000_001_000)
+            run.log_model(SavedNetwork(network, config, SPEC), 2, {"valid/loss": 0.25}, 1_700_000_001_000)
     assert len(client.get_metric_history(run.id, "valid/loss")) == 1  # linking the model doubled nothing
     [model] = client.search_logged_models([client.get_run(run.id).info.experiment_id], f"source_run_id = '{run.id}'")
     assert model.status == "READY"
-    assert [(metric.key, metric.value, metric.step) for metric in model.metrics or []] == [("valid/loss", 0.25, 2)]
+    [metric] = model.metrics or []
+    assert (metric.key, metric.value, metric.step) == ("valid/loss", 0.25, 2)
+    assert (metric.dataset_name, metric.dataset_digest) == ("sample-valid", splits.valid.digest[:32])
     outputs = client.get_run(run.id).outputs
     assert outputs is not None
     [output] = outputs.model_outputs
@@ -196,7 +199,7 @@ def test_the_status_says_how_a_run_ended(
 def test_a_model_of_every_family_is_loaded_without_pickle_at_any_number_of_pictures(arch: str, tmp_path: Path) -> None:
     config = TrainConfig.parse({"arch": arch})
     model = build(config)
-    save_model(model, config, SPEC, tmp_path / "model")
+    save_model(SavedNetwork(model, config, SPEC), tmp_path / "model")
     pixels = np.random.default_rng(0).integers(0, 256, (7, 28, 28)).astype(np.float32)
     expected = predict(model, torch.from_numpy(pixels)).numpy()
     native = mlflow.pytorch.load_model(str(tmp_path / "model"))

@@ -188,6 +188,8 @@ def test_a_table_is_answered_by_a_table_and_the_output_can_be_chosen(
         assert list(answers.columns) == list(FIELDS)
         assert (answers["class"].tolist(), answers.index.tolist()) == (classes, table.index.tolist())
         assert model.predict(table, params={"output": "classes"}).tolist() == classes
+    answers = model.predict(pixels, params={"unsure_below": 1.0})
+    assert answers["unsure"].tolist() == [True] * 5
     found = model.predict(pixels, params={"output": "probabilities"})
     assert list(found.columns) == [label.text for label in expected.spec.classes]
     assert np.allclose(found.to_numpy(), expected.probabilities)

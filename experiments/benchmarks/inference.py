@@ -28,6 +28,7 @@ from kmnist import load_model
 from kmnist.config import TrainConfig
 from kmnist.data.kmnist import SPEC
 from kmnist.models.build import build
+from kmnist.network import SavedNetwork
 from kmnist.tracking.model import save_model
 from tests.servers import free_port, wait_until_it_answers
 
@@ -54,7 +55,7 @@ def main(*, arch: str = "plain", rounds: int = 5, requests_each: int = 100) -> N
     images = np.random.default_rng(0).integers(0, 256, (MANY, 28, 28), np.uint8)
     with TemporaryDirectory() as place:
         folder = Path(place)
-        save_model(network, config, SPEC, folder / "ours")
+        save_model(SavedNetwork(network, config, SPEC), folder / "ours")
         example = images[:2].astype(np.float32)
         signature = infer_signature(example, np.zeros((2, 10), np.float32))
         mlflow.pytorch.save_model(network, folder / "usual", signature=signature, input_example=example)

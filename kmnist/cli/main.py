@@ -30,6 +30,7 @@ app.command("kmnist.cli.registry:promote", help="Give a version the alias champi
 app.command("kmnist.cli.registry:rollback", help="Put the alias back on the version before.")
 app.command("kmnist.cli.registry:models", help="List the versions of the registered model.")
 app.command("kmnist.cli.predict:predict", help="Say which kana pictures show.")
+app.command("kmnist.cli.evaluate:evaluate", help="Measure a model on labelled pictures.")
 app.command("kmnist.cli.demo:demo", help="Open a page to draw kana on.")
 app.command("kmnist.cli.serve:serve", help="Answer for a model over HTTP.")
 app.command("kmnist.cli.export:export", help="Write a model as ONNX.")

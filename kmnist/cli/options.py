@@ -76,6 +76,14 @@ ModelUri = Annotated[
         help="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/model, or the path of a saved model or checkpoint",
     ),
 ]
+UnsureBelow = Annotated[
+    float | None,
+    Parameter(
+        validator=validators.Number(gte=0, lte=1),
+        show_default=False,
+        help="the probability below which an answer is unsure [default: measured on validation, kept in the model]",
+    ),
+]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, ...")]
 Threads = Annotated[
     int | None,

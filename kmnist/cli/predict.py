@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import ModelUri, OneThread, TrackingUri, require_writable
+from kmnist.cli.options import ModelUri, OneThread, TrackingUri, UnsureBelow, require_writable
 from kmnist.errors import PictureError, SettingError
 from kmnist.settings import unknown_name
 
@@ -28,6 +28,7 @@ def predict(
     model: ModelUri = "models:/kmnist@champion",
     format: Literal["table", "json", "csv"] = "table",
     raw: bool = False,
+    unsure_below: UnsureBelow = None,
     out: Annotated[Path | None, Parameter(show_default=False)] = None,
     explain: Annotated[Path | None, Parameter(show_default=False)] = None,
     threads: OneThread = 1,
@@ -70,7 +71,7 @@ def predict(
         first = list(islice(found, MOST_EXPLAINED))
         _explain(classifier, first, explain)
         found = chain(first, found)
-    rows = answers(classifier, found)
+    rows = answers(classifier, found, unsure_below)
     failed = write_rows(rows, out, count_pictures(pictures)) if out else print_rows(rows, format)
     if failed:
         raise PictureError(f"{failed:,} of the pictures could not be read; the answers say why")

@@ -58,7 +58,7 @@ def _table() -> Iterator[Callable[[Row], None]]:
             return
         others = [f"{row[name]} {row[f'{name}_probability']:.1%}" for name in ("second", "third")]
         first = [str(row[name]) for name in ("picture", "kana", "romaji", "class")]
-        cells.append([*first, f"{row['probability']:.1%}", *others])
+        cells.append([*first, f"{row['probability']:.1%}{' unsure' if row['unsure'] else ''}", *others])
 
     yield write
     Printer().table(("picture", "kana", "", "class", "probability", "or", "or"), cells)
@@ -98,7 +98,8 @@ def _parquet_file(path: Path) -> Iterator[Callable[[list[Row]], Any]]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    kinds = {"class": pa.int8(), **{name: pa.float32() for name in COLUMNS if name.endswith("probability")}}
+    kinds = {name: pa.float32() for name in COLUMNS if name.endswith("probability")}
+    kinds |= {"class": pa.int8(), "unsure": pa.bool_()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
     with parquet.ParquetWriter(path, schema) as writer:
         yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema))

@@ -42,7 +42,7 @@ def serve(
         # Not the model's own files, whose code and graph MLflow would run, but its network saved anew: what runs is the
         # code that is installed here, and nobody can change it between the check and the start.
         saved = str(Path(folder) / "model")
-        save_model(found.network, found.config, found.spec, Path(saved))
+        save_model(found, Path(saved))
         command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", saved, "--env-manager", "local"]
         place = ["--host", host, "--port", str(port), "--workers", str(workers)]
         # MLflow looks for uvicorn in PATH; it is beside the Python that runs this.

@@ -3,15 +3,15 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from kmnist import figures, metrics, record
+from kmnist import figures, record
+from kmnist.calibration import Calibration, LogProbabilities
 from kmnist.config import TrainConfig
 from kmnist.data import Images
+from kmnist.experiment.answered import Answered
 from kmnist.experiment.checkpointer import split_metrics
 from kmnist.experiment.note import note
 from kmnist.experiment.run import Run
@@ -21,7 +21,6 @@ from kmnist.training.augmentation.augment import Augmentation
 from kmnist.training.fit import Epoch
 
 AUGMENTED_IMAGES, AUGMENTED_EPOCHS = 10, 8  # shown
-LogProbabilities = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Evaluated:
         test: what was tested on.
         result: the numbers.
         log_probabilities: (N, C) of the best epoch's weights on the test split.
+        calibration: of the best epoch's weights.
     """
 
     config: TrainConfig
@@ -60,16 +60,14 @@ class Evaluated:
     test: Images
     result: Result
     log_probabilities: LogProbabilities
+    calibration: Calibration
 
     @property
-    def predicted(self) -> metrics.Counts:
-        """The class of each test image, (N,)."""
-        return np.asarray(self.log_probabilities.argmax(axis=1), np.int64)
-
-    @property
-    def confusion(self) -> metrics.Counts:
-        """(C, C)."""
-        return metrics.confusion_matrix(self.test.labels, self.predicted, len(self.splits.spec.classes))
+    def answered(self) -> Answered:
+        """The test images with the answers for them."""
+        spec = self.splits.spec
+        title = f"{spec.name} test split, weights of epoch {self.result.best.number}"
+        return Answered(title, self.test, spec, self.log_probabilities, self.calibration)
 
 
 def log_results(evaluated: Evaluated, run: Run) -> None:
@@ -77,32 +75,20 @@ def log_results(evaluated: Evaluated, run: Run) -> None:
     config, result = evaluated.config, evaluated.result
     best, last = result.best, result.epochs[-1]
     # Stamped with their epoch's time, so that a run which is resumed only to be finished logs the same points again.
-    run.log_metrics(split_metrics(record.TEST, result.test), best.number, best.timestamp_ms)
+    answered, calibration = evaluated.answered, evaluated.calibration
+    sureness = {record.metric(record.TEST, name): value for name, value in answered.sureness().items()}
+    found = {record.TEMPERATURE: calibration.temperature, record.UNSURE_BELOW: calibration.unsure_below}
+    tested = split_metrics(record.TEST, result.test) | sureness | found
+    run.log_metrics(tested, best.number, best.timestamp_ms)
     at_last = {**split_metrics(record.TEST_LAST, result.test_last), record.BEST_EPOCH: best.number}
     run.log_metrics(at_last, last.number, last.timestamp_ms)
     splits = evaluated.splits
     run.log_note(note(config, splits.spec, splits.digests["train"], best, last, result.test, result.test_last))
     run.log_file(json.dumps(splits.spec.to_json(), ensure_ascii=False, indent=2).encode(), record.DATA_SPEC)
-    for name, text in _reports(evaluated).items():
-        run.log_file(text.encode(), f"{record.REPORTS}/{name}")
+    answered.log(run)
     for name, draw in FIGURES.items():
         if (png := draw(evaluated)) is not None:
             run.log_file(png, f"{record.FIGURES}/{name}.png")
-
-
-def _reports(evaluated: Evaluated) -> dict[str, str]:
-    actual, predicted, spec = evaluated.test.labels, evaluated.predicted, evaluated.splits.spec
-    text, numbers = metrics.classification_report(actual, predicted, spec)
-    tables = {
-        "per_class.csv": metrics.per_class_table(actual, predicted, spec),
-        "predictions.csv": metrics.predictions_table(actual, evaluated.log_probabilities, spec),
-        "confusions.csv": metrics.confusions_table(evaluated.confusion, spec),
-    }
-    return {
-        "classification_report.txt": text,
-        "classification_report.json": json.dumps(numbers, indent=2),
-        **{name: table.to_csv(index=False, float_format="%.6g") for name, table in tables.items()},
-    }
 
 
 def _learning_curves(evaluated: Evaluated) -> bytes:
@@ -114,19 +100,6 @@ def _learning_curves(evaluated: Evaluated) -> bytes:
         if of
     }
     return figures.learning_curves([epoch.number for epoch in epochs], curves, evaluated.result.best.number)
-
-
-def _confusion_matrix(evaluated: Evaluated) -> bytes:
-    spec, result = evaluated.splits.spec, evaluated.result
-    title = f"{spec.name} test split, weights of epoch {result.best.number}: accuracy {result.test.accuracy:.2%}"
-    content = BytesIO()
-    figures.confusion_matrix_image(evaluated.confusion, spec, title).save(content, "png")
-    return content.getvalue()
-
-
-def _misclassified(evaluated: Evaluated) -> bytes:
-    test, spec = evaluated.test, evaluated.splits.spec
-    return figures.misclassified(test.pixels, test.labels, np.exp(evaluated.log_probabilities), spec)
 
 
 def _samples(evaluated: Evaluated) -> bytes:
@@ -158,8 +131,6 @@ def _augmented(evaluated: Evaluated) -> bytes | None:
 #: To add a figure: a function in ``kmnist/figures/`` and a line here.
 FIGURES: dict[str, Callable[[Evaluated], bytes | None]] = {
     "learning_curves": _learning_curves,
-    "confusion_matrix": _confusion_matrix,
-    "misclassified": _misclassified,
     "samples": _samples,
     "augmented": _augmented,
     "class_distribution": _class_distribution,

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from PIL import Image
-from torch import nn
 
-from kmnist.config import TrainConfig
 from kmnist.data import DataSpec, Images
+from kmnist.network import SavedNetwork
 
 
 class Run(Protocol):
@@ -38,15 +37,7 @@ class Run(Protocol):
     def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None:
         """One image of a series over the steps; the same one logged again changes nothing."""
 
-    def log_model(
-        self,
-        model: nn.Module,
-        config: TrainConfig,
-        spec: DataSpec,
-        step: int,
-        metrics: Mapping[str, float],
-        timestamp_ms: int,
-    ) -> None:
+    def log_model(self, saved: SavedNetwork, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         """The trained network and what built it, with the metrics of the step that it is from, as they were logged."""
 
 
@@ -62,12 +53,4 @@ class NullRun:
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None: ...
     def log_file(self, content: bytes, path: str) -> None: ...
     def log_image(self, image: Image.Image, key: str, step: int, timestamp_ms: int) -> None: ...
-    def log_model(
-        self,
-        model: nn.Module,
-        config: TrainConfig,
-        spec: DataSpec,
-        step: int,
-        metrics: Mapping[str, float],
-        timestamp_ms: int,
-    ) -> None: ...
+    def log_model(self, saved: SavedNetwork, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None: ...

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kmnist import record
+from kmnist.calibration import UNCALIBRATED, Calibration
 from kmnist.checkpoint import Checkpoint
 from kmnist.config import TrainConfig
 from kmnist.data import Images
@@ -18,9 +19,11 @@ from kmnist.experiment.checkpointer import Checkpointer, epoch_metrics, split_me
 from kmnist.experiment.results import Evaluated, Result, log_results
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
+from kmnist.metrics.calibrate import calibrate
 from kmnist.models.build import build
 from kmnist.models.normalise import normalisation
 from kmnist.models.transfer import InitialWeights, freeze, load_initial, lower_rate
+from kmnist.network import SavedNetwork
 from kmnist.training.augmentation.augment import Augmentation
 from kmnist.training.compute import Compute, measure_threads, resolve_precision, trial_step
 from kmnist.training.evaluate import evaluate, to_device
@@ -93,12 +96,21 @@ def train(
         test_last, _ = evaluate(trained.model, test, trained.compute.device)
         trained.model.load_state_dict(trained.best_weights)
         tested, log_probabilities = evaluate(trained.model, test, trained.compute.device)
+        calibration = _calibrate(trained, splits.valid)
     result = Result(trained.epochs, trained.best, tested, test_last, trained.seconds)
-    log_results(Evaluated(config, splits, test, result, log_probabilities.numpy()), run)
+    log_results(Evaluated(config, splits, test, result, log_probabilities.numpy(), calibration), run)
     linked = {**epoch_metrics(result.best), **split_metrics(record.TEST, tested)}
     best = result.best
-    run.log_model(trained.model, config, splits.spec, best.number, linked, best.timestamp_ms)
+    saved = SavedNetwork(trained.model, config, splits.spec, calibration)
+    run.log_model(saved, best.number, linked, best.timestamp_ms)
     return result
+
+
+def _calibrate(trained: Trained, valid: Images) -> Calibration:
+    """From what was not trained on; where nothing was kept from it, the probabilities are left as they are."""
+    if not len(valid):
+        return UNCALIBRATED
+    return calibrate(evaluate(trained.model, valid, trained.compute.device)[1].numpy(), valid)
 
 
 def train_epochs(

@@ -9,16 +9,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..calibration import UNCALIBRATED, Calibration
 from ..data.spec import DataSpec
 from ..errors import PictureError
 
 Row = dict[str, str | int | float]
-#: What a row holds: the answer, and the two candidates after it.
+#: What a row holds: the answer, whether it is too improbable to be one, and the two candidates after it.
 FIELDS: dict[str, type] = {
     "kana": str,
     "romaji": str,
     "class": int,
     "probability": float,
+    "unsure": bool,
     "second": str,
     "second_probability": float,
     "third": str,
@@ -32,12 +34,14 @@ class Predictions:
     """What a network says about N pictures.
 
     Attributes:
-        log_probabilities: float32 (N, C), their natural logarithms.
+        log_probabilities: float32 (N, C), natural logarithms of the probabilities.
         spec: what the C classes are.
+        unsure: bool (N,), whether the answer is too improbable to be one, or the picture that of no letter.
     """
 
     log_probabilities: npt.NDArray[np.float32]
     spec: DataSpec
+    unsure: npt.NDArray[np.bool_]
 
     @cached_property
     def probabilities(self) -> npt.NDArray[np.float32]:
@@ -67,8 +71,9 @@ class Predictions:
         """A row of FIELDS for each picture; of fewer than three classes, without those that there are not."""
         labels = self.spec.classes
         rows: list[Row] = []
-        for best, row in zip(self.candidates().tolist(), self.probabilities.tolist()):
-            values: list[str | int | float] = [labels[best[0]].glyph, labels[best[0]].text, best[0], row[best[0]]]
+        for best, row, unsure in zip(self.candidates().tolist(), self.probabilities.tolist(), self.unsure.tolist()):
+            first = labels[best[0]]
+            values: list[str | int | float] = [first.glyph, first.text, best[0], row[best[0]], unsure]
             for other in best[1:]:
                 values += [labels[other].glyph, row[other]]
             rows.append(dict(zip(FIELDS, values)))
@@ -85,29 +90,43 @@ class Classifier:
         network: float32 (N, H, W) -> log-probabilities (N, C); normalises by itself.
         spec: of the data that it was trained on.
         name: what to call it.
+        calibration: of what the network says.
     """
 
-    def __init__(self, network: Callable[[Tensor], Tensor], spec: DataSpec, name: str) -> None:
+    def __init__(
+        self,
+        network: Callable[[Tensor], Tensor],
+        spec: DataSpec,
+        name: str,
+        calibration: Calibration = UNCALIBRATED,
+    ) -> None:
         self._network = network
         self.spec = spec
         self.name = name
+        self.calibration = calibration
 
-    def predict(self, images: npt.ArrayLike) -> Predictions:
+    def predict(self, images: npt.ArrayLike, unsure_below: float | None = None) -> Predictions:
         """Predict pictures that are already in the form of the training images.
 
         Pictures of other forms: :func:`kmnist.inference.to_kmnist` first.
 
         Args:
             images: (N, H, W), or one of (H, W); values 0..255, any number type.
+            unsure_below: the probability below which an answer is unsure; ``None``: as measured on validation.
 
         Raises:
-            PictureError: another shape, or values that are no numbers from 0 to 255, or that end at 1.
+            PictureError: another shape, or values that are no numbers from 0 to 255, or that end at 1, or a
+                probability that is none.
         """
         pixels = _checked(images, self.spec.shape)
+        if unsure_below is not None and not 0 <= unsure_below <= 1:
+            raise PictureError(f"unsure_below={unsure_below}: must be a probability, from 0 to 1")
         with torch.inference_mode():
             parts = [self._network(batch) for batch in torch.from_numpy(pixels).split(BATCH)]
-        log_probabilities = torch.cat(parts) if parts else torch.zeros(0, len(self.spec.classes))
-        return Predictions(log_probabilities.numpy(), self.spec)
+        told = torch.cat(parts) if parts else torch.zeros(0, len(self.spec.classes))
+        log_probabilities = self.calibration.apply(told.numpy())
+        unsure = self.calibration.unsure(pixels, log_probabilities, unsure_below)
+        return Predictions(log_probabilities, self.spec, unsure)
 
 
 def _checked(images: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.float32]:

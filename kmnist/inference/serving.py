@@ -18,6 +18,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
+from ..calibration import Calibration
 from ..data.spec import DataSpec
 from ..errors import PictureError
 from .classifier import Classifier, Row
@@ -50,7 +51,7 @@ class Served:
         Args:
             model_input: pixels as an array or nested lists, (N, H, W), (N, H * W), or of one picture (H, W); pictures
                 as ``bytes`` or base64 text, one or a list; or a table with a column of these, or H * W of pixels.
-            params: ``output``, one of OUTPUTS.
+            params: ``output``, one of OUTPUTS; ``unsure_below``, the probability below which an answer is unsure.
 
         Returns:
             A table for a table (of ``classes``, a column). Else, of ``answers``, a row for each picture (a list: a
@@ -64,7 +65,7 @@ class Served:
         try:
             if output not in OUTPUTS:
                 raise PictureError(f"output={str(output)[:80]!r}: must be one of {', '.join(OUTPUTS)}")
-            found = self._classifier.predict(_images(model_input, spec.shape))
+            found = self._classifier.predict(_images(model_input, spec.shape), (params or {}).get("unsure_below"))
         except PictureError as error:
             height, width = spec.shape
             raise BadRequest(f"{error}; {EXPECTED.format(height, width, height * width)}") from None
@@ -102,7 +103,8 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> Served:
         model_config: ``output``, the default of what ``predict`` is asked for: MLflow's evaluation can ask for nothing.
     """
     settings = json.loads((Path(path) / SETTINGS).read_text(encoding="utf-8"))
-    classifier = Classifier(mlflow.pytorch.load_model(path), DataSpec.from_json(settings["data"]), path)
+    calibration, network = Calibration.from_json(settings["calibration"]), mlflow.pytorch.load_model(path)
+    classifier = Classifier(network, DataSpec.from_json(settings["data"]), path, calibration)
     return Served(classifier, model_config["output"])
 
 

@@ -8,11 +8,13 @@ be asked.
 
 from kmnist.registry.aliases import Rollback, promote, rollback
 from kmnist.registry.initial import fetch_initial
-from kmnist.registry.load import fetch_network, load_model, load_network
-from kmnist.registry.versions import find_best, list_versions, register
+from kmnist.registry.load import Fetched, fetch, fetch_network, load_model, load_network
+from kmnist.registry.versions import find_best, list_versions, register, tag_version
 
 __all__ = [
+    "Fetched",
     "Rollback",
+    "fetch",
     "fetch_initial",
     "fetch_network",
     "find_best",
@@ -22,4 +24,5 @@ __all__ = [
     "promote",
     "register",
     "rollback",
+    "tag_version",
 ]

@@ -66,7 +66,8 @@ def open_candidate(client: MlflowClient, version: ModelVersion) -> Candidate:
         saved, digest = load_version(client, version)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
-    return Candidate(version, read_run(run), saved.config, Classifier(saved.network, saved.spec, name), digest)
+    classifier = Classifier(saved.network, saved.spec, name, saved.calibration)
+    return Candidate(version, read_run(run), saved.config, classifier, digest)
 
 
 def examine(candidate: Candidate, data: Dataset) -> list[Verdict]:

@@ -1,10 +1,12 @@
 """Any name of a model -> a classifier: ``models:/kmnist@champion``, ``runs:/ID/model``, a path, ..."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from torch import nn
 
@@ -24,6 +26,21 @@ FORMS = (
     "model (with a file MLmodel) or of a checkpoint"
 )
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A network, and what the server knows it as.
+
+    Attributes:
+        saved: the network.
+        version: of a registered model, where it was asked for as one.
+        model_id: of its logged model; none of a path.
+    """
+
+    saved: SavedNetwork
+    version: ModelVersion | None = None
+    model_id: str | None = None
 
 
 def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
@@ -49,7 +66,7 @@ def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
         TrackingError: the server does not answer.
     """
     saved = fetch_network(uri, tracking_uri=tracking_uri)
-    return Classifier(saved.network, saved.spec, uri)
+    return Classifier(saved.network, saved.spec, uri, saved.calibration)
 
 
 def load_network(uri: str, *, tracking_uri: str | None = None) -> nn.Module:
@@ -69,18 +86,25 @@ def load_network(uri: str, *, tracking_uri: str | None = None) -> nn.Module:
 
 def fetch_network(uri: str, *, tracking_uri: str | None = None) -> SavedNetwork:
     """The network behind a name, and what it is. Arguments and errors are ``load_model``'s."""
+    return fetch(uri, tracking_uri=tracking_uri).saved
+
+
+def fetch(uri: str, *, tracking_uri: str | None = None) -> Fetched:
+    """The same, with what the server knows it as."""
     try:
         if not uri.startswith(("models:/", "runs:/")):
-            return _from_path(Path(uri))
+            return Fetched(_from_path(Path(uri)))
         with asked():
             client = MlflowClient(tracking_uri)
         if match := REGISTERED.fullmatch(uri):
             version = find_version(client, match["name"], match["alias"], match["version"])
             saved, digest = load_version(client, version)
             (check_certified if match["alias"] else check_signature)(version, digest)
-            return saved
+            return Fetched(saved, version, _model_of(client, version))
+        model = _find_logged_model(client, uri)
         with TemporaryDirectory() as folder:
-            return read_network(download(_find_logged_model(client, uri), client.tracking_uri, Path(folder)))
+            saved = read_network(download(str(model.artifact_location), client.tracking_uri, Path(folder)))
+        return Fetched(saved, model_id=model.model_id)
     except (ModelError, CheckpointError) as error:
         text = str(error)
         raise ModelError(text if uri in text else f"model {uri}: {text}") from error
@@ -125,8 +149,18 @@ def find_version(client: MlflowClient, name: str, alias: str | None, number: str
     return version
 
 
-def _find_logged_model(client: MlflowClient, uri: str) -> str:
-    """Where the files of a logged model lie.
+def _model_of(client: MlflowClient, version: ModelVersion) -> str | None:
+    """The logged model that a version was made of; MLflow's own registry keeps only where its files are."""
+    run = look_up(lambda: client.get_run(version.run_id or "")) if version.run_id else None
+    if run is None:
+        return None
+    with asked():
+        found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+    return next((str(model.model_id) for model in found if model.artifact_location == version.source), None)
+
+
+def _find_logged_model(client: MlflowClient, uri: str) -> LoggedModel:
+    """A logged model by its id, or by its run and name.
 
     MLflow's own way from a run to its models takes an outage for a model that is not there.
     """
@@ -135,7 +169,7 @@ def _find_logged_model(client: MlflowClient, uri: str) -> str:
         model = look_up(lambda: client.get_logged_model(model_id))
         if model is None:
             raise ModelError("there is no such logged model on this server")
-        return str(model.artifact_location)
+        return model
     if match := OF_RUN.fullmatch(uri):
         run_id, name = match.groups()
         run = look_up(lambda: client.get_run(run_id))
@@ -143,10 +177,10 @@ def _find_logged_model(client: MlflowClient, uri: str) -> str:
             raise ModelError(f"there is no run {run_id!r} on this server")
         with asked():
             found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
-        places = {model.name: str(model.artifact_location) for model in found if model.status == "READY"}
-        if name not in places:
-            raise ModelError(f"the run has no model {name!r}; it has: {', '.join(places) or 'none'}")
-        return places[name]
+        ready = {model.name: model for model in found if model.status == "READY"}
+        if name not in ready:
+            raise ModelError(f"the run has no model {name!r}; it has: {', '.join(ready) or 'none'}")
+        return ready[name]
     raise ModelError(FORMS)
 
 

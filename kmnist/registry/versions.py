@@ -1,9 +1,10 @@
 """Versions of the registered model: made from a run, once; listed."""
 
+import json
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from kmnist import record
 from kmnist.errors import ModelError, TrackingError
@@ -71,7 +73,17 @@ def register(client: MlflowClient, run_id: str) -> ModelVersion:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":  # just made: by another, or by a call without answer
                     raise
     there = _versions_of(client, name, run_id)
-    return there[0] if there else _make_version(client, name, run_id, model, tags, described)
+    version = there[0] if there else _make_version(client, name, run_id, model, tags, described)
+    _show_version(client, model, version)
+    return version
+
+
+def _show_version(client: MlflowClient, model: LoggedModel, version: ModelVersion) -> None:
+    """On MLflow's page of the logged model: it shows what this tag holds, which only its fluent API sets."""
+    shown = json.loads((model.tags or {}).get(MLFLOW_MODEL_VERSIONS, "[]"))
+    if (mine := {"name": version.name, "version": version.version}) not in shown:
+        with asked():
+            client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*shown, mine])})
 
 
 def _make_version(
@@ -140,6 +152,17 @@ def find_best(client: MlflowClient, name: str) -> str:
             raise ModelError(f"no run of the experiment {name!r} has a model that was trained on a published data set")
     there = ", ".join(experiment.name for experiment in experiments)
     raise ModelError(f"there is no study and no experiment {name!r}; the experiments are: {there}")
+
+
+def tag_version(client: MlflowClient, version: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Say something of a version, in tags.
+
+    Raises:
+        TrackingError: the server does not answer.
+    """
+    for tag, text in tags.items():
+        with asked():
+            client.set_model_version_tag(version.name, version.version, tag, text)
 
 
 def list_versions(client: MlflowClient, name: str = DEFAULT_NAME) -> list[Version]:

@@ -1,7 +1,7 @@
 """One record, or several that travel together, becomes requests to MLflow; each may be repeated without harm."""
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
 from kmnist.tracking.payloads import Payloads
@@ -55,6 +55,16 @@ def _send(client: MlflowClient, run_id: str, payloads: Payloads, record: Record)
             publish_model(
                 client, run_id, payloads.find(record), step=step, metrics=record["metrics"], timestamp_ms=stamp
             )
+        case "evaluated":
+            model_id, dataset = record["model_id"], record["dataset"]
+            inputs = client.get_run(run_id).inputs
+            if model_id not in {found.model_id for found in (inputs.model_inputs if inputs else [])}:
+                client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+            points = [
+                Metric(key, value, record["timestamp_ms"], record["step"], model_id, dataset["name"], dataset["digest"])
+                for key, value in record["metrics"].items()
+            ]
+            client.log_batch(run_id, points)
         case "status" if record["status"] == "RUNNING":
             client.update_run(run_id, "RUNNING")
         case "status":

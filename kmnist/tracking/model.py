@@ -12,20 +12,18 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from torch import nn
 
-from kmnist.config import TrainConfig
-from kmnist.data import DataSpec
 from kmnist.inference.classifier import FIELDS
 from kmnist.inference.serving import OUTPUTS
-from kmnist.network import save_network
+from kmnist.network import SavedNetwork, save_network
 
 NAME = "model"
-#: What answers for a model: ``kmnist.inference`` and the two files that it imports; each model carries a copy.
-CARRIED = ("inference/*.py", "errors.py", "data/spec.py")
-TYPES = {str: DataType.string, int: DataType.long, float: DataType.double}
+#: What answers for a model: ``kmnist.inference`` and the three files that it imports; each model carries a copy.
+CARRIED = ("inference/*.py", "calibration.py", "errors.py", "data/spec.py")
+TYPES = {str: DataType.string, int: DataType.long, float: DataType.double, bool: DataType.boolean}
 
 
-def save_model(model: nn.Module, config: TrainConfig, spec: DataSpec, folder: Path) -> None:
-    """Save ``model``, which ``config`` and ``spec`` built, as an MLflow model in the ``pt2`` format (no pickle).
+def save_model(saved: SavedNetwork, folder: Path) -> None:
+    """Save a network as an MLflow model in the ``pt2`` format (no pickle).
 
     The graph and the code beside it are for others' tools, and can run anything as whoever loads them: expressions in
     a graph are evaluated as Python. So this package reads only the weights and settings, which lie there as plain data,
@@ -35,13 +33,14 @@ def save_model(model: nn.Module, config: TrainConfig, spec: DataSpec, folder: Pa
     0..255, float32 (N, H, W) -> log-probabilities (N, C). As ``mlflow.pyfunc``, and served, it answers with kana:
     see ``kmnist.inference.serving``, of which it carries a copy.
 
-    The model is moved to the CPU and set to evaluation, or dropout and the device would be fixed in the file.
+    The network is moved to the CPU and set to evaluation, or dropout and the device would be fixed in the file.
     """
+    shape = saved.spec.shape
     mlflow.pytorch.save_model(
-        _as_exported(model),
+        _as_exported(saved.network),
         folder,
-        signature=ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1, *spec.shape))])),  # of the network
-        input_example=np.zeros((2, *spec.shape), np.float32),  # two rows: with one, the batch size would be fixed to 1
+        signature=ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1, *shape))])),  # of the network
+        input_example=np.zeros((2, *shape), np.float32),  # two rows: with one, the batch size would be fixed to 1
         # Named, not inferred: to infer them MLflow imports everything in another process, for seconds.
         pip_requirements=[
             f"mlflow=={version('mlflow')}",
@@ -50,7 +49,7 @@ def save_model(model: nn.Module, config: TrainConfig, spec: DataSpec, folder: Pa
         ],
         serialization_format="pt2",
     )
-    save_network(model, config, spec, folder)
+    save_network(saved, folder)
     _carry_serving(folder)
 
 
@@ -81,6 +80,8 @@ def _carry_serving(folder: Path) -> None:
     # No schema of inputs: none of MLflow's takes pixels, pictures as text and tables alike; our serving checks them.
     model.signature = ModelSignature(
         outputs=Schema([ColSpec(TYPES[kind], name) for name, kind in FIELDS.items()]),
-        params=ParamSchema([ParamSpec("output", DataType.string, None)]),
+        params=ParamSchema(
+            [ParamSpec("output", DataType.string, None), ParamSpec("unsure_below", DataType.double, None)]
+        ),
     )
     model.save(folder / "MLmodel")

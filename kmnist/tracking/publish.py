@@ -4,8 +4,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
+from mlflow.entities import Dataset, LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
 from mlflow.models import Model
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from kmnist.tracking.model import NAME
 
@@ -85,14 +86,23 @@ def _fill(
         client.log_model_params(model_id, missing)  # MLflow refuses one that is there
     if model_id not in _outputs(run):  # as it does with an output
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step=step)])
-    client.log_batch(
-        run_id, [Metric(k, v, timestamp_ms, step, run_id=run_id, model_id=model_id) for k, v in metrics.items()]
-    )
+    points = []
+    for name, value in metrics.items():
+        dataset = _datasets(run).get(name.partition("/")[0])
+        of, digest = (dataset.name, dataset.digest) if dataset else (None, None)  # its pages group metrics by them
+        points.append(Metric(name, value, timestamp_ms, step, model_id, of, digest, run_id))
+    client.log_batch(run_id, points)
     described = Model.load(folder)
     described.run_id, described.model_id = run_id, model_id
     described.model_uuid, described.artifact_path = model_id, logged.artifact_location
     described.save(folder / "MLmodel")
     client.log_model_artifacts(model_id, str(folder))
+
+
+def _datasets(run: Run) -> dict[str, Dataset]:
+    """Split -> the data set that the run has as its input."""
+    given = run.inputs.dataset_inputs if run.inputs else []
+    return {tag.value: one.dataset for one in given for tag in one.tags if tag.key == MLFLOW_DATASET_CONTEXT}
 
 
 def _outputs(run: Run) -> set[str]:

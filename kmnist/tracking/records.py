@@ -28,6 +28,8 @@ def describe(record: Record) -> str:
             return f"{kind} {', '.join(named[kind])}"
         case {"op": "tag_run", "run_id": run_id}:
             return f"tags of run {run_id}"
+        case {"op": "evaluated", "model_id": model_id}:
+            return f"the evaluation of model {model_id}"
         case {"op": "status", "status": status}:
             return f"status {status}"
         case _:

@@ -20,13 +20,12 @@ from mlflow.data.numpy_dataset import NumpyDataset
 from mlflow.entities import Run as MlflowRunEntity
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES, MLFLOW_RUN_NOTE
 from PIL import Image
-from torch import nn
 
 from kmnist import record
 from kmnist.addresses import redact
-from kmnist.config import TrainConfig
 from kmnist.data import DataSpec, Images
 from kmnist.errors import Stopped, TrackingError
+from kmnist.network import SavedNetwork
 from kmnist.tracking.heartbeat import Heartbeat, now_ms
 from kmnist.tracking.journal import LOCK, Journal
 from kmnist.tracking.model import save_model
@@ -112,6 +111,11 @@ class MlflowRun:
         )
         self._write({"op": "inputs", "context": split, "dataset": record})
 
+    def log_evaluated(self, model_id: str, images: Images, name: str, metrics: Mapping[str, float], step: int) -> None:
+        """A logged model as an input of the run, with what was measured of it on the images of that name."""
+        record = {"op": "evaluated", "model_id": model_id, "metrics": dict(metrics), "step": step}
+        self._write({**record, "timestamp_ms": now_ms(), "dataset": {"name": name, "digest": images.digest[:32]}})
+
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp_ms: int | None = None) -> None:
         """Metrics of one step; sending a point again with the same timestamp changes nothing."""
         stamp = timestamp_ms or now_ms()
@@ -140,19 +144,11 @@ class MlflowRun:
             self.log_file(content.getvalue(), name + suffix)
         self.log_tags({MLFLOW_LOGGED_IMAGES: "true"})
 
-    def log_model(
-        self,
-        model: nn.Module,
-        config: TrainConfig,
-        spec: DataSpec,
-        step: int,
-        metrics: Mapping[str, float],
-        timestamp_ms: int,
-    ) -> None:
+    def log_model(self, saved: SavedNetwork, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         """The network as a logged model, linked to ``metrics`` at ``step``; moved to the CPU, set to evaluation."""
         with self._told():
             payload = self._journal.payloads.new("model")
-            save_model(model, config, spec, payload)
+            save_model(saved, payload)
             place = self._journal.payloads.keep(payload)
         record = {"op": "model", "payload": place, "step": step, "metrics": dict(metrics), "timestamp_ms": timestamp_ms}
         self._write(record)

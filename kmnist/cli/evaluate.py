@@ -1,0 +1,75 @@
+"""``kmnist evaluate``"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from kmnist.cli.options import DataDir, ExperimentName, ModelUri, OneThread, Quiet, TrackingUri, WorkDir
+from kmnist.errors import Incomplete, PictureError
+
+
+def evaluate(
+    model: ModelUri,
+    data: str,
+    /,
+    *,
+    split: Literal["test", "valid", "train"] = "test",
+    raw: bool = False,
+    data_dir: DataDir = Path("data"),
+    work_dir: WorkDir = Path("runs"),
+    threads: OneThread = 1,
+    tracking_uri: TrackingUri = None,
+    experiment_name: ExperimentName = "kmnist",
+    run_name: Annotated[str | None, Parameter(show_default=False)] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a model on labelled pictures, as a run of its own that is linked to it.
+
+    Parameters
+    ----------
+    data
+        name of a data set or folder of IDX files; or pictures: a folder for each class, or a table (.csv, .parquet)
+        with the columns picture and label
+    split
+        of a data set; valid and train: as the model's own training split it
+    raw
+        take pictures as they are: 28 x 28, light on dark, as in KMNIST
+    run_name
+        name of the run in MLflow [default: what it is]
+    """
+    from kmnist import record
+    from kmnist.cli.printer import Printer
+    from kmnist.experiment.evaluate import STEP, evaluate_saved
+    from kmnist.prediction.labelled import find_labelled
+    from kmnist.registry import fetch, tag_version
+    from kmnist.tracking import MlflowRun, connect, create_run, run_url
+    from kmnist.training.compute import set_threads
+
+    set_threads(threads)
+    screen, client = Printer(quiet), connect(tracking_uri)
+    fetched = fetch(model, tracking_uri=client.tracking_uri)
+    chosen = find_labelled(data, split, data_dir, fetched.saved, raw=raw)
+    screen.say(f"{chosen.spec.title}, {chosen.split}: {len(chosen.images):,} images")
+    about = {record.KIND: record.KIND_EVALUATION, record.MODEL: model, record.DATASET: chosen.spec.name}
+    if version := fetched.version:
+        about |= {"model.name": version.name, "model.version": str(version.version)}
+    entity = create_run(client, experiment_name, run_name or f"evaluate {model} on {chosen.spec.name}", about)
+    run = MlflowRun(client, entity, work_dir / entity.info.run_id)
+    with run:
+        run.log_environment()
+        found = evaluate_saved(fetched.saved, chosen.images, chosen.spec, chosen.split, chosen.source, run)
+        if fetched.model_id:
+            named = {record.metric(record.EVALUATION, name): value for name, value in found.as_dict().items()}
+            run.log_evaluated(fetched.model_id, chosen.images, f"{chosen.spec.name}-{chosen.split}", named, STEP)
+    run.discard_folder()
+    if version:
+        place = f"evaluation.{chosen.spec.name}-{chosen.split}"
+        tag_version(client, version, {place: f"accuracy {found.accuracy:.4f}, run {run.id}"})
+    screen.say(f"accuracy {found.accuracy:.2%}, loss {found.loss:.4f}")
+    screen.say(run_url(client, entity))
+    if chosen.unread:
+        name, why = chosen.unread[0]
+        raise PictureError(f"{len(chosen.unread):,} of the pictures could not be read; the first: {name}: {why}")
+    if not run.is_complete:
+        raise Incomplete(f"evaluated, but not all has arrived: kmnist sync --work-dir {work_dir}")

@@ -1,0 +1,133 @@
+"""Pictures with their classes: a folder for each class, or a table of pictures and labels."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from kmnist.data import DataSpec, Images, load_dataset, split_indices
+from kmnist.data.download import find_file
+from kmnist.data.load import DATASETS
+from kmnist.errors import DataError, PictureError
+from kmnist.network import SavedNetwork
+from kmnist.prediction.sources import find_pictures
+
+TABLES = {".csv", ".parquet"}
+COLUMNS = ("picture", "label")
+FORMS = (
+    "must be a folder with a folder of pictures for each class (named by its number, its letters or its character), or "
+    f"a table (.csv, .parquet) with the columns {' and '.join(COLUMNS)}"
+)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Pictures with their classes.
+
+    Attributes:
+        images: those that could be read, in the form of the training images.
+        spec: of their data set; of pictures of one's own, named as their folder or table.
+        split: of the data set; of pictures of one's own, ``pictures``.
+        source: where they came from.
+        unread: of the others the name, and why.
+    """
+
+    images: Images
+    spec: DataSpec
+    split: str
+    source: str
+    unread: list[tuple[str, str]]
+
+
+def find_labelled(name: str, split: str, data_dir: Path, saved: SavedNetwork, *, raw: bool = False) -> Labelled:
+    """What a model is to be measured on: a split of a data set, or pictures of one's own.
+
+    Args:
+        name: of a data set, or the path of its IDX files or of what :func:`read_labelled` takes.
+        split: of a data set: ``test``, ``train`` or ``valid``, the last two as the model's own training split it.
+        data_dir: where the files of a data set known by name are.
+        saved: the model.
+        raw: take pictures of one's own as they are.
+
+    Raises:
+        DataError: the data set cannot be had, or has other classes or another shape than the model.
+        PictureError: as :func:`read_labelled`.
+    """
+    if name not in DATASETS and find_file(Path(name), "train-images-idx3-ubyte.gz") is None:
+        return read_labelled(Path(name), saved.spec, raw=raw)
+    data = load_dataset(name, data_dir)
+    here, there = (([label.text for label in spec.classes], spec.shape) for spec in (data.spec, saved.spec))
+    if here != there:
+        raise DataError(
+            f"{data.spec.title} has {len(here[0])} classes and images of {here[1]}; the model was trained on "
+            f"{saved.spec.title}, with {len(there[0])} and {there[1]}: measure it on data with the same classes"
+        )
+    if split == "test":
+        images = data.test
+    else:
+        train, valid = split_indices(data.train, saved.config.valid_fraction, saved.config.seed)
+        images = data.train[train if split == "train" else valid]
+    if not len(images):
+        raise DataError(f"split={split}: the model was trained with valid_fraction={saved.config.valid_fraction:g}")
+    return Labelled(images, data.spec, split, data.source, [])
+
+
+def read_labelled(path: Path, spec: DataSpec, *, raw: bool = False) -> Labelled:
+    """Read all pictures of a folder or table; only their training form, of ``spec.shape``, is kept in memory.
+
+    Args:
+        path: of a folder with a folder for each class, or of a table whose pictures are named from its own folder.
+        spec: of the data whose classes the pictures have.
+        raw: take pictures as they are: of the training images' shape, light on dark.
+
+    Raises:
+        PictureError: it is neither, it names classes that there are not, or none of its pictures can be read.
+    """
+    numbers = {name: number for number in range(len(spec.classes)) for name in _names(spec, number)}
+    kept, labels, unread = [], [], []
+    rows = _of_table(path) if path.suffix in TABLES else _of_folder(path)
+    for label, sources in rows:
+        if label not in numbers:
+            known = ", ".join(spec.names[:12])
+            raise PictureError(f"{path}: {label[:80]!r} is none of the classes of {spec.title}, which are: {known}")
+        for found in find_pictures(sources, BytesIO(), spec.shape, raw):
+            if found.image is None:
+                unread.append((found.name, found.error))
+            else:
+                kept.append(found.image)
+                labels.append(numbers[label])
+    if not kept:
+        first = f"; the first: {unread[0][0]}: {unread[0][1]}" if unread else ""
+        raise PictureError(f"{path}: none of its {len(unread):,} pictures can be read{first}")
+    own = replace(spec, name=path.resolve().stem, title=path.resolve().name, digests={}, official=False)
+    images = Images(np.stack(kept), np.asarray(labels, np.int64))
+    return Labelled(images, own, "pictures", str(path.resolve()), unread)
+
+
+def _names(spec: DataSpec, number: int) -> tuple[str, str, str]:
+    label = spec.classes[number]
+    return str(number), label.text, label.glyph
+
+
+def _of_folder(path: Path) -> Iterator[tuple[str, list[str]]]:
+    try:
+        inside = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except (OSError, ValueError) as error:
+        raise PictureError(f"{path}: {getattr(error, 'strerror', None) or error}; it {FORMS}") from error
+    if not any(entry.is_dir() for entry in inside):
+        raise PictureError(f"{path}: it has no folders; it {FORMS}")
+    yield from ((entry.name, [entry.path]) for entry in inside if entry.is_dir())
+
+
+def _of_table(path: Path) -> Iterator[tuple[str, list[str]]]:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str) if path.suffix == ".csv" else pd.read_parquet(path).astype(str)
+        pictures, labels = (list(table[name]) for name in COLUMNS)
+    except Exception as error:  # in any of pandas' and pyarrow's ways
+        raise PictureError(f"{path} cannot be read as a table ({type(error).__name__}: {error}); it {FORMS}") from error
+    yield from ((str(label), [str(path.parent / str(picture))]) for picture, label in zip(pictures, labels))
