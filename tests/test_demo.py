@@ -267,6 +267,8 @@ class Visit:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        if width < 500:  # a phone comes over plain HTTP, from which browsers withhold this
+            self.page.add_init_script("delete PointerEvent.prototype.getCoalescedEvents")
         self.page.goto(address)
 
     def draw(self, points: list[tuple[int, int]]) -> None:

@@ -132,7 +132,7 @@ canvas.addEventListener("pointerdown", (event) => {
 });
 canvas.addEventListener("pointermove", (event) => {
   if (!stroke || !event.isPrimary) return;
-  event.getCoalescedEvents().forEach(drawTo);
+  event.getCoalescedEvents?.().forEach(drawTo); // which browsers have on this computer and over HTTPS only
   drawTo(event);
   paint();
   ask();
