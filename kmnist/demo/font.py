@@ -10,7 +10,7 @@ from kmnist.fonts import font_path
 
 
 def font_of(spec: DataSpec) -> bytes:
-    """A TrueType font of the glyphs of all classes: 3 kB for ten, where the whole font has 6 MB."""
+    """A TrueType font of the glyphs of all classes: 5 kB for ten, where the whole font has 6 MB."""
     with TTFont(font_path(), lazy=True) as font:
         subsetter = Subsetter()
         subsetter.populate(text="".join(label.glyph for label in spec.classes))
