@@ -10,7 +10,7 @@
     │   └── NothingDrawn         nothing is on it
     ├── ModelError               a model is not there, cannot be loaded, or may not be promoted
     ├── StudyError               a study or its storage cannot be used, or is not what it should be
-    ├── DemoError                the page to draw on cannot be opened: a package is missing, or its address is taken
+    ├── DemoError                the page to draw on cannot be opened: its address is taken, or cannot be used
     ├── Incomplete               all is done, but the tracking server has not taken all of it
     └── Stopped                  a training was ended before its last epoch, on purpose
 
@@ -61,7 +61,7 @@ class StudyError(KmnistError):
 
 
 class DemoError(KmnistError):
-    """The page to draw on cannot be opened: a package is missing, or its address is taken."""
+    """The page to draw on cannot be opened: its address is taken, or cannot be used."""
 
 
 class Incomplete(KmnistError):

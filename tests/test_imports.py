@@ -7,7 +7,7 @@ import pytest
 
 SCRIPT = """
 import importlib, logging, os, pkgutil, random, sys
-import alembic, gradio, mlflow, mlflow.pyfunc, mlflow.pytorch, numpy, optuna, torch  # what they do is theirs
+import alembic, mlflow, mlflow.pyfunc, mlflow.pytorch, numpy, optuna, rich.style, torch  # what they do is theirs
 import mlflow.store.db.utils
 
 def state():

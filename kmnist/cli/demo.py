@@ -1,9 +1,6 @@
 """``kmnist demo``"""
 
-from importlib.util import find_spec
-
 from kmnist.cli.options import ModelUri, TrackingUri
-from kmnist.errors import DemoError
 
 
 def demo(
@@ -13,7 +10,7 @@ def demo(
     port: int = 7860,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Open a page to draw kana on, which says what the network reads while one draws.
+    """Open a page that says which kana is drawn on it, while one draws, or is on a photograph.
 
     Parameters
     ----------
@@ -22,14 +19,11 @@ def demo(
     port
         of that address; 0 takes a free one
     """
-    if find_spec("gradio") is None:
-        raise DemoError("the demo needs the package gradio: pip install -e '.[demo]'")
-    from kmnist.demo import build_page, listen, serve, style
+    from kmnist.demo import build_app, host_names, listen, serve
     from kmnist.registry import load_model
 
     with listen(host, port) as taken:  # first, because it fails at once
-        classifier = load_model(model, tracking_uri=tracking_uri)
-        page = build_page(classifier)
+        app = build_app(load_model(model, tracking_uri=tracking_uri), host_names(host, taken))
         shown = f"[{host}]" if ":" in host else host
         print(f"draw on http://{shown}:{taken.getsockname()[1]} (Ctrl-C ends it)", flush=True)
-        serve(page, style(classifier.spec), taken)
+        serve(app, taken)

@@ -1,10 +1,10 @@
-"""A page on which a person draws a kana and sees what a network makes of it. The only room that knows Gradio.
+"""A page on which a person draws a kana, or gives a photograph of one, and sees what a network makes of it.
 
-``answer`` goes from a drawing to an answer, ``shown`` puts that into HTML, ``page`` is the page with its sketchpad,
-``gate`` refuses what the page never asks for, ``serve`` answers browsers until it is interrupted.
+The only room that knows Starlette and uvicorn. ``app`` is the page and what answers it, ``font`` shows its characters,
+``serve`` answers browsers until it is interrupted.
 """
 
-from kmnist.demo.page import build_page, style
-from kmnist.demo.serve import listen, serve
+from kmnist.demo.app import build_app
+from kmnist.demo.serve import host_names, listen, serve
 
-__all__ = ["build_page", "listen", "serve", "style"]
+__all__ = ["build_app", "host_names", "listen", "serve"]
