@@ -127,7 +127,10 @@ def test_answers_have_a_row_for_every_picture(folder: Path) -> None:
     assert rows[0]["kana"] == "お"
     assert rows[0]["class"] == 0
     assert rows[0]["second"] == "き"
-    assert (rows[6]["kana"], rows[6]["error"]) == (None, "not a picture; PNG, JPEG, WEBP can be read")
+    assert (rows[6]["kana"], rows[6]["error"]) == (
+        None,
+        "not a picture; PNG, JPEG, WEBP, GIF, BMP, TIFF, AVIF, HEIC can be read",
+    )
 
 
 def test_what_spoke_for_an_answer_is_where_the_network_looks() -> None:

@@ -38,7 +38,7 @@ def predict(
     Parameters
     ----------
     pictures
-        PNG, JPEG, WebP, IDX, .npy or .npz files, folders of them, or - for standard input
+        PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, HEIC, IDX, .npy or .npz files, folders of them, or - for standard input
     format
         table, json (a line each) or csv
     raw

@@ -12,14 +12,12 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import NothingDrawn, PictureError
+from .formats import READABLE, formats_of
 from .ink import find_ink
+from .limits import MOST_PIXELS, check_content, check_opened
 
 Gray = npt.NDArray[np.uint8]
 LEAST_SHARE = 24 / 28  # of its frame that the ink of a training image fills, but for one in 200
-FORMATS = ("PNG", "JPEG", "WEBP")
-MOST_PIXELS = 50_000_000  # a photograph has 12 to 50 million; a small file can claim to have billions
-MOST_BYTES = 200_000_000  # of a file; one with so many pixels has 20 to 150 million
-MOST_SCANS = 100  # of a JPEG; a progressive one has about 10, and each costs a pass over all pixels
 LARGE, LARGE_SIDE = 16_000_000, 1_500  # of a picture, in pixels; and what a JPEG that is larger is reduced to
 TILE_SIDE = 500  # pixels worked on at once, where each takes more than a byte
 PIECE = TILE_SIDE**2
@@ -29,27 +27,22 @@ INK = 0.25  # of the darkest ink: what is fainter is paper, noise, or the blur a
 
 
 def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
-    """Decode a PNG, JPEG or WebP of any mode and size into gray levels (H, W).
+    """Decode a picture of any mode and size into gray levels (H, W); of one that moves, the first frame.
 
-    What is transparent becomes paper: white under dark ink, black under light ink.
+    PNG, JPEG, WebP, GIF, BMP and TIFF; AVIF with Pillow 11.3, HEIC with ``pillow-heif``. What is transparent becomes
+    paper: white under dark ink, black under light ink.
 
     Args:
         content: of the file.
         most_pixels: a picture that has more is refused before it is decoded.
 
     Raises:
-        PictureError: it is none of these, damaged, truncated, or too large.
+        PictureError: it is none of these, damaged, truncated, or too large, or the library for it is missing.
     """
-    if len(content) > MOST_BYTES:
-        raise PictureError(f"a file of more than {MOST_BYTES:,} bytes; shrink the picture")
+    check_content(content)
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > most_pixels:
-                raise PictureError(
-                    f"{image.width} x {image.height} pixels: at most {most_pixels:,} are read; shrink it"
-                )
-            if image.format in ("JPEG", "MPO") and (scans := content.count(b"\xff\xda")) > MOST_SCANS:
-                raise PictureError(f"a JPEG of {scans} scans: at most {MOST_SCANS} are read; save it anew")
+        with Image.open(BytesIO(content), formats=formats_of(content)) as image:
+            check_opened(image, content, most_pixels)
             if image.width * image.height > LARGE:
                 image.draft("L", (LARGE_SIDE, LARGE_SIDE))  # a JPEG is reduced while it is decoded; no other is
             image.load()
@@ -58,7 +51,7 @@ def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
     except PictureError:
         raise
     except UnidentifiedImageError:
-        raise PictureError(f"not a picture; {', '.join(FORMATS)} can be read") from None
+        raise PictureError(f"not a picture; {READABLE} can be read") from None
     except Exception as error:  # decoders raise whatever the bytes provoke: OSError, SyntaxError, struct.error, ...
         raise PictureError(f"damaged picture ({str(error) or type(error).__name__})") from None
 
@@ -147,9 +140,12 @@ def _to_gray(image: Image.Image) -> Gray:
 
 
 def _reduced_to_8_bits(image: Image.Image) -> Gray:
-    highest = max(float(np.asarray(image.crop(box)).max()) for box in _tiles(image))
-    most = 65535 if highest > 255 else 255
-    return _by_tiles(image, lambda tile: np.clip(np.asarray(tile, np.float64), 0, most) * (255 / most))
+    def levels(tile: Image.Image) -> npt.NDArray[np.float64]:
+        return np.nan_to_num(np.asarray(tile, np.float64))
+
+    highest = max(float(levels(image.crop(box)).max()) for box in _tiles(image))
+    most = next((most for most in (1, 255) if highest <= most), 65535)
+    return _by_tiles(image, lambda tile: np.clip(levels(tile), 0, most) * (255 / most))
 
 
 def _on_paper(image: Image.Image) -> Gray:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kmnist.errors import KmnistError, PictureError
-from kmnist.inference.pictures import MOST_BYTES, Gray, read_picture, to_kmnist
+from kmnist.inference.formats import SUFFIXES
+from kmnist.inference.limits import MOST_BYTES
+from kmnist.inference.pictures import Gray, read_picture, to_kmnist
 from kmnist.prediction.arrays import read_arrays
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
 ARRAYS = {".npy", ".npz", ".gz", ""}  # IDX files have no suffix of their own
 
 
@@ -33,7 +34,7 @@ def find_pictures(sources: list[str], stdin: BinaryIO, shape: tuple[int, int], r
     """Every picture of every source, in the order given; of a folder, by name.
 
     Args:
-        sources: files (PNG, JPEG, WebP, IDX, .npy, .npz), folders of them, or ``-`` for ``stdin``.
+        sources: files (pictures, IDX, .npy, .npz), folders of them, or ``-`` for ``stdin``.
         stdin: where ``-`` is read from.
         shape: (H, W) of the training images.
         raw: take pictures as they are: of that shape, light on dark.
@@ -43,7 +44,7 @@ def find_pictures(sources: list[str], stdin: BinaryIO, shape: tuple[int, int], r
             yield _picture("-", stdin.read(MOST_BYTES + 1), shape, raw)
         elif os.path.isdir(source):  # noqa: PTH112 - a Path would raise for a name that is too long
             for path in _walk(source):
-                if path.suffix.lower() in PICTURES | {".npy", ".npz"}:
+                if path.suffix.lower() in SUFFIXES | {".npy", ".npz"}:
                     yield from _file(path, shape, raw)
         else:
             yield from _file(Path(source), shape, raw)
@@ -55,8 +56,8 @@ def count_pictures(sources: list[str]) -> int | None:
     for source in sources:
         path = Path(source)
         if os.path.isdir(source):  # noqa: PTH112 - as above
-            total += sum(inner.suffix.lower() in PICTURES for inner in _walk(source))
-        elif path.suffix.lower() in PICTURES:
+            total += sum(inner.suffix.lower() in SUFFIXES for inner in _walk(source))
+        elif path.suffix.lower() in SUFFIXES:
             total += 1
         else:
             return None
