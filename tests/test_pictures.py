@@ -14,9 +14,10 @@ from PIL import Image, features
 from experiments.benchmarks.photographs import PHOTOGRAPHS, as_bytes, prepared
 from experiments.benchmarks.photographs import drawn as on_paper
 from kmnist.data import Dataset
-from kmnist.errors import PictureError
+from kmnist.errors import NothingDrawn, PictureError
 from kmnist.inference import formats
 from kmnist.inference.pictures import read_picture, to_kmnist
+from kmnist.inference.small import frame, prepare_small
 
 Gray = npt.NDArray[np.uint8]
 
@@ -107,6 +108,51 @@ def test_a_training_image_stays_as_it_is(drawn: Dataset) -> None:
     framed = np.stack([to_kmnist(image) for image in drawn.test.pixels[:50]])
     again = np.stack([to_kmnist(image) for image in framed])
     assert np.abs(again.astype(int) - framed).mean() < 1
+
+
+def one_at_a_time(picture: Gray) -> Gray:
+    """What a small picture is meant to become, level by level."""
+    levels = np.arange(256, dtype=np.float32)
+    paper = np.float32(np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])))
+    lighter, darker = np.clip(levels - paper, 0, None), np.clip(paper - levels, 0, None)
+    counts = np.bincount(picture.reshape(-1), minlength=256)
+    ink = lighter if counts @ lighter > counts @ darker else darker
+    most = ink[counts > 0].max()
+    if most < 1:
+        raise NothingDrawn
+    ink = np.minimum(ink * (255 / most), np.float32(255))
+    strong = ink[picture] > 0.25 * 255
+    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    drawn = ink.round().astype(np.uint8)[picture]
+    if picture.shape == (28, 28) and max(np.ptp(rows), np.ptp(columns)) + 1 >= 24:
+        return drawn
+    return frame(drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], (28, 28))
+
+
+def test_many_at_once_become_what_each_becomes_alone(drawn: Dataset) -> None:
+    chance = np.random.default_rng(0)
+    pictures = drawn.test.pixels
+    kinds = [
+        pictures,
+        255 - pictures,
+        (pictures * 0.4 + 60).astype(np.uint8),
+        np.roll(pictures, 9, axis=2),
+        np.pad(pictures, ((0, 0), (3, 9), (20, 2))),
+        pictures[:, 4:5, :9],
+        np.where(chance.random(pictures.shape) < 0.003, 200, 17).astype(np.uint8),
+        *(chance.integers(0, most, pictures.shape, np.uint8) for most in (2, 3, 255)),
+    ]
+    for many in kinds:
+        images, is_drawn = prepare_small(many, (28, 28))
+        for picture, image, there in zip(many, images, is_drawn):
+            try:
+                expected: Gray | None = one_at_a_time(picture)
+            except NothingDrawn:
+                expected = None
+            assert there == (expected is not None)
+            if expected is not None:
+                assert np.array_equal(image, expected)
+                assert np.array_equal(to_kmnist(picture), expected)
 
 
 @pytest.mark.parametrize("dark", [False, True])

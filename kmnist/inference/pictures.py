@@ -15,15 +15,12 @@ from ..errors import NothingDrawn, PictureError
 from .formats import READABLE, formats_of
 from .ink import find_ink
 from .limits import MOST_PIXELS, check_content, check_opened
+from .small import INK, Gray, frame, prepare_small
 
-Gray = npt.NDArray[np.uint8]
-LEAST_SHARE = 24 / 28  # of its frame that the ink of a training image fills, but for one in 200
 LARGE, LARGE_SIDE = 16_000_000, 1_500  # of a picture, in pixels; and what a JPEG that is larger is reduced to
 TILE_SIDE = 500  # pixels worked on at once, where each takes more than a byte
-PIECE = TILE_SIDE**2
 PHOTOGRAPH_SIDE = 63  # pixels: a smaller picture was cut out and cleaned by somebody
 WORKED_SIDE = 320  # pixels to which a photograph is reduced before its ink is looked for
-INK = 0.25  # of the darkest ink: what is fainter is paper, noise, or the blur at an edge
 
 
 def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
@@ -69,16 +66,12 @@ def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
     if min(picture.shape) > PHOTOGRAPH_SIDE:
         found = find_ink(_reduced(picture))
         rows, columns = _extent(found > INK * 255)
-        return _framed(found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], shape)
-    ink = _ink(picture)
-    inked = np.flatnonzero(ink > INK * 255)  # levels in a row: up to black, or up to white
-    strong = (picture >= inked[0]) & (picture <= inked[-1])
-    rows, columns = _extent(strong)
-    levels = ink.round().astype(np.uint8)
-    fills = max((np.ptp(rows) + 1) / shape[0], (np.ptp(columns) + 1) / shape[1])
-    if picture.shape == shape and fills >= LEAST_SHARE:
-        return np.take(levels, picture)  # it fills the frame as the training images do: to scale it would blur it
-    return _framed(np.take(levels, picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]), shape)
+        return frame(found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], shape)
+    images, drawn = prepare_small(picture[None], shape)
+    if not drawn[0]:
+        raise NothingDrawn("nothing is drawn on it")
+    image: Gray = images[0]
+    return image
 
 
 def _reduced(picture: Gray) -> npt.NDArray[np.float32]:
@@ -96,39 +89,6 @@ def _extent(strong: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.N
     if not len(rows):
         raise NothingDrawn("nothing is drawn on it")
     return rows, columns
-
-
-def _framed(character: Gray, shape: tuple[int, int]) -> Gray:
-    """What was cut out, scaled to the frame, and put in its middle."""
-    height, width = character.shape
-    scale = min(shape[0] / height, shape[1] / width)
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    small = np.asarray(
-        Image.fromarray(character).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
-    )
-    framed = np.zeros(shape, np.uint8)
-    top, left = (shape[0] - size[1]) // 2, (shape[1] - size[0]) // 2
-    framed[top : top + size[1], left : left + size[0]] = small
-    return framed
-
-
-def _ink(picture: Gray) -> npt.NDArray[np.float32]:
-    """How much ink each of the 256 gray levels stands for, from 0 to 255, whether ink is lighter or darker than paper.
-
-    The paper is what the rim is.
-    """
-    rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    flat, levels = picture.reshape(-1), np.arange(256, dtype=np.float32)
-    # Piece by piece, because bincount makes 64-bit numbers of the pixels.
-    counts = sum(np.bincount(flat[at : at + PIECE], minlength=256) for at in range(0, flat.size, PIECE))
-    paper = np.float32(np.median(rim))
-    lighter, darker = np.clip(levels - paper, 0, None), np.clip(paper - levels, 0, None)
-    ink = lighter if counts @ lighter > counts @ darker else darker
-    most = ink[counts > 0].max()
-    if most < 1:
-        raise NothingDrawn("nothing is drawn on it")
-    scaled: npt.NDArray[np.float32] = np.minimum(ink * (255 / most), np.float32(255))
-    return scaled
 
 
 def _to_gray(image: Image.Image) -> Gray:
