@@ -24,8 +24,8 @@ from kmnist.data.kmnist import SPEC
 from kmnist.errors import DataError
 from kmnist.inference import Classifier, read_picture, to_kmnist
 from kmnist.inference.serving import BadRequest, Served
-from kmnist.prediction.sources import find_pictures
 from tests.peak import peak
+from tests.reading import read
 from tests.test_pictures import encoded
 
 MEGABYTES, SECONDS = 200, 5
@@ -282,7 +282,7 @@ def nothing_else_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def told(path: Path) -> list[str]:
-    return [found.error for found in find_pictures([str(path)], BytesIO(), (28, 28), raw=False)]
+    return [found.error for found in read(path)]
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

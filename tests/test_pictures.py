@@ -123,7 +123,7 @@ def one_at_a_time(picture: Gray) -> Gray:
     ink = np.minimum(ink * (255 / most), np.float32(255))
     strong = ink[picture] > 0.25 * 255
     rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
-    drawn = ink.round().astype(np.uint8)[picture]
+    drawn: Gray = ink.round().astype(np.uint8)[picture]
     if picture.shape == (28, 28) and max(np.ptp(rows), np.ptp(columns)) + 1 >= 24:
         return drawn
     return frame(drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], (28, 28))

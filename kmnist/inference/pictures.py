@@ -15,7 +15,7 @@ from ..errors import NothingDrawn, PictureError
 from .formats import READABLE, formats_of
 from .ink import find_ink
 from .limits import MOST_PIXELS, check_content, check_opened
-from .small import INK, Gray, frame, prepare_small
+from .small import INK, NOTHING_DRAWN, Gray, frame, prepare_small
 
 LARGE, LARGE_SIDE = 16_000_000, 1_500  # of a picture, in pixels; and what a JPEG that is larger is reduced to
 TILE_SIDE = 500  # pixels worked on at once, where each takes more than a byte
@@ -69,7 +69,7 @@ def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
         return frame(found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], shape)
     images, drawn = prepare_small(picture[None], shape)
     if not drawn[0]:
-        raise NothingDrawn("nothing is drawn on it")
+        raise NothingDrawn(NOTHING_DRAWN)
     image: Gray = images[0]
     return image
 
@@ -87,7 +87,7 @@ def _extent(strong: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.N
     """The rows and the columns that have ink."""
     rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
     if not len(rows):
-        raise NothingDrawn("nothing is drawn on it")
+        raise NothingDrawn(NOTHING_DRAWN)
     return rows, columns
 
 
