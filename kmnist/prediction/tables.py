@@ -25,8 +25,9 @@ def read_table(path: Path) -> Iterator[bytes | PictureError]:
     """
     path.open("rb").close()  # pyarrow's own message is longer than a line
     try:
-        with parquet.ParquetFile(path, memory_map=False) as file:
-            column = _column(file.schema_arrow)
+        column, place = _column(parquet.read_schema(path))
+        # Kept as a dictionary: a file can say of a million rows that they are one large picture.
+        with parquet.ParquetFile(path, read_dictionary=[place]) as file:
             for group in range(file.num_row_groups):
                 rows = _check(file.metadata.row_group(group), column)
                 for batch in file.iter_batches(rows, row_groups=[group], columns=[column]):
@@ -43,15 +44,16 @@ def read_table(path: Path) -> Iterator[bytes | PictureError]:
         raise PictureError(f"damaged parquet file ({text})") from None
 
 
-def _column(schema: pa.Schema) -> str:
-    """Of pictures."""
+def _column(schema: pa.Schema) -> tuple[str, str]:
+    """The name of the one of pictures, and the path of its bytes."""
     names = [field.name for field in schema if _holds_bytes(field.type)]
     if len(names) != 1:
         others = ", ".join(f"{field.name} ({field.type})" for field in schema)[:200]
         raise PictureError(
             f"{len(names)} columns of pictures: must be one, of bytes or of struct{{bytes, path}}; it has {others}"
         )
-    return str(names[0])
+    nested = pa.types.is_struct(schema.field(names[0]).type)
+    return str(names[0]), f"{names[0]}.bytes" if nested else str(names[0])
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

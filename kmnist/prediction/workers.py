@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import chain, islice
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Self
 
@@ -33,6 +34,9 @@ class Decoders:
     Args:
         batches: of pictures; as many as FEW are looked at at once.
         processes: how many.
+
+    Attributes:
+        children: these processes.
     """
 
     def __init__(self, batches: Iterator[list[Picture]], processes: int) -> None:
@@ -40,13 +44,14 @@ class Decoders:
         self._batches = chain(first, batches)
         self._processes = processes
         self._pool: ProcessPoolExecutor | None = None
+        self.children: list[BaseProcess] = []
         if processes > 1 and len(first) == FEW:
             before = {child.pid for child in active_children()}
             CONTEXT.set_forkserver_preload(["kmnist.prediction.decoding"])
             self._pool = ProcessPoolExecutor(processes, CONTEXT, _begin)
             for _ in range(processes):  # they import while this process does so, too
                 self._pool.submit(os.getpid)
-            self._children = [child for child in active_children() if child.pid not in before]
+            self.children = [child for child in active_children() if child.pid not in before]
 
     def prepared(self, shape: tuple[int, int], raw: bool) -> Iterator[Prepared]:
         """All pictures, in order.
@@ -81,7 +86,7 @@ class Decoders:
     ) -> None:
         if self._pool is not None:
             if kind is not None:  # nobody waits for what they do
-                for child in self._children:
+                for child in self.children:
                     child.terminate()
             self._pool.shutdown(cancel_futures=True)
 
