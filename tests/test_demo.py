@@ -31,6 +31,9 @@ from kmnist.demo.serve import host_names, listen
 from kmnist.errors import NothingDrawn
 from kmnist.experiment import NullRun, Splits, prepare
 from kmnist.inference import Classifier
+from kmnist.inference.formats import READABLE
+from kmnist.prediction import decoding
+from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
 from kmnist.registry import load_model
 from tests.commands import Command, environment
@@ -40,7 +43,7 @@ from tests.test_pictures import encoded
 
 TSU = [(40, 130), (120, 95), (200, 90), (255, 120), (262, 175), (225, 220), (150, 235)]
 HINT = "Draw a character, or drop, paste or choose a picture of one."
-NOT_A_PICTURE = "not a picture; PNG, JPEG, WEBP can be read"
+NOT_A_PICTURE = f"not a picture; {READABLE} can be read"
 REFUSED = "error: Failed to load resource: the server responded with a status of 422 (Unprocessable Entity)"
 COPY = """async (png) => {
   const blob = new Blob([Uint8Array.from(atob(png), (byte) => byte.charCodeAt())], { type: "image/png" });
@@ -109,8 +112,8 @@ def test_a_drawing_gets_an_answer(classifier: Classifier) -> None:
 
 def test_a_photograph_is_read_as_kmnist_predict_reads_it(classifier: Classifier, tmp_path: Path) -> None:
     path = photograph(tmp_path / "photo.jpg")
-    [found] = find_pictures([str(path)], BytesIO(), classifier.spec.shape, raw=False)
-    np.testing.assert_array_equal(seen_in(answer_to(classifier, path.read_bytes())), found.image)
+    found = decoding.prepare(list(find_pictures([str(path)], BytesIO(), Skipped())), classifier.spec.shape, raw=False)
+    np.testing.assert_array_equal(seen_in(answer_to(classifier, path.read_bytes())), found.images[0])
 
 
 @pytest.mark.real_data

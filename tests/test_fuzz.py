@@ -18,11 +18,11 @@ from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.data.idx import idx_bytes
 from kmnist.errors import KmnistError
-from kmnist.prediction.sources import find_pictures
 from kmnist.tuning.definition import parse
 from kmnist.tuning.overview import overview
 from kmnist.tuning.storage import open_storage
 from tests.commands import Command
+from tests.reading import read
 from tests.test_hostile_files import good_checkpoint, study_file
 from tests.test_pictures import encoded
 
@@ -79,7 +79,7 @@ def read_by_kind(
     study_file(tmp_path / "good.log")
 
     def predict(path: Path) -> object:
-        return list(find_pictures([str(path)], BytesIO(), (28, 28), raw=False))
+        return list(read(path))
 
     def list_studies(path: Path) -> object:
         return overview(open_storage(str(path)))

@@ -24,8 +24,8 @@ from kmnist.data.kmnist import SPEC
 from kmnist.errors import DataError
 from kmnist.inference import Classifier, read_picture, to_kmnist
 from kmnist.inference.serving import BadRequest, Served
-from kmnist.prediction.sources import find_pictures
 from tests.peak import peak
+from tests.reading import read
 from tests.test_pictures import encoded
 
 MEGABYTES, SECONDS = 200, 5
@@ -69,6 +69,20 @@ def webp_of_the_largest_size() -> bytes:
     return bytes(content)
 
 
+def bmp_of_a_size(width: int, height: int) -> bytes:
+    content = bytearray(encoded(Image.new("L", (28, 28)), "BMP"))
+    content[18:26] = struct.pack("<II", width, height)
+    return bytes(content)
+
+
+def tiff(tags: dict[int, int], without: tuple[int, ...] = (), counts: dict[int, int] | None = None) -> bytes:
+    """A gray TIFF of 28 x 28 in one strip, but for these tags (TIFF 6.0, section 2)."""
+    usual = {256: 28, 257: 28, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 28, 279: 784}
+    entries = sorted(({tag: value for tag, value in usual.items() if tag not in without} | tags).items())
+    directory = b"".join(struct.pack("<HHII", tag, 4, (counts or {}).get(tag, 1), value) for tag, value in entries)
+    return struct.pack("<2sHI", b"II", 42, 792) + bytes(784) + struct.pack("<H", len(entries)) + directory + bytes(4)
+
+
 def deflated(content: bytes, times: int) -> bytes:
     packer = zlib.compressobj(9)
     return b"".join(packer.compress(content) for _ in range(times)) + packer.flush()
@@ -94,8 +108,31 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "PDF that is a PNG, too": (lambda: b"%PDF-1.7\n" + png(), "not a picture"),
     "PNG that is an archive, too": (lambda: png() + npz_bytes({"../x.npy": npy_bytes()}), "nothing is drawn"),
-    "GIF": (lambda: encoded(Image.new("L", (28, 28)), "GIF"), "not a picture"),
-    "TIFF": (lambda: encoded(Image.new("L", (28, 28)), "TIFF"), "not a picture"),
+    "PPM, which is not on the list": (lambda: encoded(Image.new("L", (28, 28)), "PPM"), "not a picture"),
+    "GIF of 65535 x 65535": (lambda: b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\1\0\1\0\0\2\0;", "exceeds limit"),
+    "GIF whose frame is larger than itself": (
+        lambda: b"GIF89a\1\0\1\0\0\0\0,\0\0\0\0\x30\x2a\x30\x2a\0\2\0;",
+        "at most 50,000,000 are read",
+    ),
+    "GIF of a million comments": (
+        lambda: b"GIF89a\1\0\1\0\0\0\0" + b"!\xfe\1x\0" * 1_000_000,
+        "before its first frame",
+    ),
+    "JPEG of a gigabyte's work in EXIF": (
+        lambda: b"\xff\xd8" + (b"\xff\xe1\xff\xffExif\0\0" + bytes(65_527)) * 1_000,
+        "a JPEG with EXIF in 1000 parts",
+    ),
+    "BMP of 20,000 x 20,000": (lambda: bmp_of_a_size(20_000, 20_000), "exceeds limit"),
+    "BMP that is cut short": (lambda: bmp_of_a_size(7_000, 7_000), "damaged"),
+    "TIFF of 20,000 x 20,000": (lambda: tiff({256: 20_000, 257: 20_000}), "exceeds limit"),
+    "TIFF of tiles of 30,000 x 30,000": (
+        lambda: tiff({259: 8, 322: 30_000, 323: 30_000, 324: 8, 325: 9}, without=(273, 278, 279)),
+        "a TIFF of tiles of 900,000,000 pixels",
+    ),
+    "TIFF of 2**30 values in a tag": (lambda: tiff({}, counts={258: 2**30}), "damaged|not a picture"),
+    "TIFF whose strip is not there": (lambda: tiff({273: 2**31}), "damaged"),
+    "AVIF without its picture": (lambda: encoded(Image.new("L", (28, 28)), "AVIF")[:60], "damaged|not a picture"),
+    "HEIC without its picture": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "HEIC|not a picture"),
     "PostScript that Ghostscript would run": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n(%pipe%touch x) (w) file\n", "not a"),
     "WebP of 16383 x 16383": (
         webp_of_the_largest_size,
@@ -245,7 +282,7 @@ def nothing_else_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def told(path: Path) -> list[str]:
-    return [found.error for found in find_pictures([str(path)], BytesIO(), (28, 28), raw=False)]
+    return [found.error for found in read(path)]
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

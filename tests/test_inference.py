@@ -18,8 +18,11 @@ from kmnist.data.kmnist import SPEC
 from kmnist.errors import PictureError
 from kmnist.inference import Classifier
 from kmnist.prediction.answers import COLUMNS, answers
+from kmnist.prediction.decoding import Prepared, in_batches, prepare
 from kmnist.prediction.explain import occlusion
-from kmnist.prediction.sources import count_pictures, find_pictures
+from kmnist.prediction.skipped import Skipped
+from kmnist.prediction.sources import find_pictures
+from tests.reading import read
 
 
 def by_brightness(pixels: Tensor) -> Tensor:
@@ -99,15 +102,16 @@ def folder(tmp_path: Path, drawn: Dataset) -> Path:
 
 
 def test_everything_in_a_folder_is_found_and_what_is_damaged_is_told(folder: Path, drawn: Dataset) -> None:
-    found = list(find_pictures([str(folder)], BytesIO(), (28, 28), raw=True))
+    skipped = Skipped()
+    found = list(read(folder, raw=True, skipped=skipped))
     names = [Path(picture.name).name for picture in found]
     assert names == ["a.png", "b.jpg", "c.npy[0]", "c.npy[1]", "d.npz[0]", "d.npz[1]", "e.webp", "f.PNG"]
     assert found[6].image is None
     assert "not a picture" in found[6].error
     for place in (0, 2, 4, 7):
         assert np.array_equal(found[place].image, drawn.test.pixels[0])  # type: ignore[arg-type]
-    assert count_pictures([str(folder)]) == 4
-    assert count_pictures([str(folder / "c.npy")]) is None
+    assert skipped.listed == 6
+    assert str(skipped) == "left out 1 file: 1 .txt (notes.txt)"
 
 
 def test_idx_and_standard_input(tmp_path: Path, drawn: Dataset) -> None:
@@ -117,7 +121,7 @@ def test_idx_and_standard_input(tmp_path: Path, drawn: Dataset) -> None:
     content = BytesIO()
     Image.fromarray(images[0]).save(content, "PNG")
     sources = [str(tmp_path / "images-idx3-ubyte"), str(tmp_path / "images-idx3-ubyte.gz"), "-"]
-    found = list(find_pictures(sources, BytesIO(content.getvalue()), (28, 28), raw=True))
+    found = list(read(*sources, stdin=content.getvalue(), raw=True))
     assert [picture.error for picture in found] == [""] * 7
     assert np.array_equal(np.stack([cast(Any, picture.image) for picture in found[:3]]), images)
     assert found[6].name == "-"
@@ -128,23 +132,46 @@ def test_bad_files_do_not_stop_the_rest(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     Image.new("L", (50, 50)).save(tmp_path / "large.png")
     sources = [str(tmp_path / name) for name in ("floats.npy", "objects.npy", "large.png", "none.png")]
-    errors = [picture.error for picture in find_pictures(sources, BytesIO(), (28, 28), raw=True)]
+    errors = [picture.error for picture in read(*sources, raw=True)]
     assert [message in error for message, error in zip(
         ["must be uint8", "an array of object (1,)", "raw pictures must be 28 x 28", "No such file"], errors
     )] == [True] * 4  # fmt: skip
-    assert (
-        next(find_pictures([str(tmp_path / "large.png")], BytesIO(), (28, 28), raw=False)).error
-        == "nothing is drawn on it"
-    )
+    assert next(read(tmp_path / "large.png")).error == "nothing is drawn on it"
 
 
 def test_answers_have_a_row_for_every_picture(folder: Path) -> None:
-    rows = list(answers(CLASSIFIER, find_pictures([str(folder)], BytesIO(), (28, 28), raw=True)))
-    assert all(tuple(row) == COLUMNS for row in rows)
-    assert rows[0]["kana"] == "お"
-    assert rows[0]["class"] == 0
-    assert rows[0]["second"] == "き"
-    assert (rows[6]["kana"], rows[6]["error"]) == (None, "not a picture; PNG, JPEG, WEBP can be read")
+    batches = in_batches(find_pictures([str(folder)], BytesIO(), Skipped()))
+    [columns] = answers(CLASSIFIER, (prepare(batch, (28, 28), True) for batch in batches))
+    assert tuple(columns) == COLUMNS
+    assert columns["kana"][0] == "お"
+    assert columns["class"][0] == 0
+    assert columns["second"][0] == "き"
+    assert columns["kana"][6] is None
+    assert "".join(map(str, columns["error"])) == columns["error"][6]
+
+
+def test_answers_do_not_depend_on_how_pictures_were_read(drawn: Dataset) -> None:
+    """By the size of a batch the last bits of a probability change, so it is always the same."""
+    chance = np.random.default_rng(0)
+    images = np.concatenate([drawn.test.pixels] * 25)
+    names = [str(number) for number in range(len(images))]
+    errors = ["damaged" if number % 1_000 == 7 else "" for number in range(len(images))]
+    sizes: list[int] = []
+
+    def network(pixels: Tensor) -> Tensor:
+        sizes.append(len(pixels))
+        return by_brightness(pixels)
+
+    def answered(cuts: list[int]) -> list[tuple[object, ...]]:
+        ends = [*cuts, len(images)]
+        parts = [Prepared(names[a:b], images[a:b], errors[a:b]) for a, b in zip([0, *cuts], ends)]
+        columns = list(answers(Classifier(network, SPEC, "brightness"), parts))
+        return [row for part in columns for row in zip(*part.values())]
+
+    whole = answered([])
+    assert [row[0] for row in whole] == names
+    assert whole == answered(sorted(chance.integers(0, len(images), 40).tolist()))
+    assert sizes == [2_045, 2_046, 904] * 2
 
 
 def test_what_spoke_for_an_answer_is_where_the_network_looks() -> None:

@@ -1,5 +1,6 @@
 """From any picture to the form of the training images."""
 
+import sys
 from contextlib import suppress
 from io import BytesIO
 
@@ -8,13 +9,15 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 
 from experiments.benchmarks.photographs import PHOTOGRAPHS, as_bytes, prepared
 from experiments.benchmarks.photographs import drawn as on_paper
 from kmnist.data import Dataset
-from kmnist.errors import PictureError
+from kmnist.errors import NothingDrawn, PictureError
+from kmnist.inference import formats
 from kmnist.inference.pictures import read_picture, to_kmnist
+from kmnist.inference.small import frame, prepare_small
 
 Gray = npt.NDArray[np.uint8]
 
@@ -61,9 +64,37 @@ def test_what_is_transparent_becomes_paper(ink: int, glyph: Gray) -> None:
     assert near(to_kmnist(read_picture(encoded(Image.fromarray(drawing)))), glyph) > 0.97
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
 def test_every_format_is_read(form: str, glyph: Gray) -> None:
+    if form == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
     assert near(read_picture(encoded(Image.fromarray(glyph), form)), glyph) > 0.95
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF", "AVIF"])
+def test_of_a_picture_that_moves_the_first_frame_is_read(form: str, glyph: Gray) -> None:
+    frames = [Image.fromarray(glyph), Image.fromarray(255 - glyph)]
+    assert near(read_picture(encoded(frames[0], form, save_all=True, append_images=frames[1:])), glyph) > 0.95
+
+
+@pytest.mark.parametrize(("brand", "library"), [(b"heic", "pip install pillow-heif"), (b"avif", "'pillow>=11.3'")])
+def test_a_library_that_is_missing_is_named(brand: bytes, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(features, "check", lambda name: False)
+    formats.reads_heic.cache_clear()
+    with pytest.raises(PictureError, match=library):
+        read_picture(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1" + brand)
+    formats.reads_heic.cache_clear()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32, np.uint16])
+def test_numbers_of_a_measuring_camera_are_levels(kind: type[np.generic], glyph: Gray) -> None:
+    levels = glyph.astype(kind) / kind(255) if kind is np.float32 else glyph.astype(kind)
+    picture = read_picture(encoded(Image.fromarray(levels), "TIFF"))
+    assert near(picture, glyph) > 0.999
+    if kind is np.float32:
+        holes = np.where(glyph > 0, levels, np.nan).astype(kind)
+        assert near(read_picture(encoded(Image.fromarray(holes), "TIFF")), glyph) > 0.999
 
 
 def test_a_photograph_is_turned_as_its_camera_was_held(glyph: Gray) -> None:
@@ -77,6 +108,51 @@ def test_a_training_image_stays_as_it_is(drawn: Dataset) -> None:
     framed = np.stack([to_kmnist(image) for image in drawn.test.pixels[:50]])
     again = np.stack([to_kmnist(image) for image in framed])
     assert np.abs(again.astype(int) - framed).mean() < 1
+
+
+def one_at_a_time(picture: Gray) -> Gray:
+    """What a small picture is meant to become, level by level."""
+    levels = np.arange(256, dtype=np.float32)
+    paper = np.float32(np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])))
+    lighter, darker = np.clip(levels - paper, 0, None), np.clip(paper - levels, 0, None)
+    counts = np.bincount(picture.reshape(-1), minlength=256)
+    ink = lighter if counts @ lighter > counts @ darker else darker
+    most = ink[counts > 0].max()
+    if most < 1:
+        raise NothingDrawn
+    ink = np.minimum(ink * (255 / most), np.float32(255))
+    strong = ink[picture] > 0.25 * 255
+    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    drawn: Gray = ink.round().astype(np.uint8)[picture]
+    if picture.shape == (28, 28) and max(np.ptp(rows), np.ptp(columns)) + 1 >= 24:
+        return drawn
+    return frame(drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], (28, 28))
+
+
+def test_many_at_once_become_what_each_becomes_alone(drawn: Dataset) -> None:
+    chance = np.random.default_rng(0)
+    pictures = drawn.test.pixels
+    kinds = [
+        pictures,
+        255 - pictures,
+        (pictures * 0.4 + 60).astype(np.uint8),
+        np.roll(pictures, 9, axis=2),
+        np.pad(pictures, ((0, 0), (3, 9), (20, 2))),
+        pictures[:, 4:5, :9],
+        np.where(chance.random(pictures.shape) < 0.003, 200, 17).astype(np.uint8),
+        *(chance.integers(0, most, pictures.shape, np.uint8) for most in (2, 3, 255)),
+    ]
+    for many in kinds:
+        images, is_drawn = prepare_small(many, (28, 28))
+        for picture, image, there in zip(many, images, is_drawn):
+            try:
+                expected: Gray | None = one_at_a_time(picture)
+            except NothingDrawn:
+                expected = None
+            assert there == (expected is not None)
+            if expected is not None:
+                assert np.array_equal(image, expected)
+                assert np.array_equal(to_kmnist(picture), expected)
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -106,8 +182,8 @@ def test_a_blank_picture_is_told(level: int) -> None:
 def test_what_is_no_picture_is_told(glyph: Gray) -> None:
     whole = encoded(Image.fromarray(glyph).resize((200, 200)))
     for content, message in [
-        (b"", "not a picture; PNG, JPEG, WEBP can be read"),
-        (b"GIF89a" + b"\0" * 50, "not a picture"),
+        (b"", "not a picture; PNG, JPEG, WEBP, GIF, BMP, TIFF, AVIF, HEIC can be read"),
+        (b"P5 28 28 255 " + b"\0" * 784, "not a picture"),
         (b"%PDF-1.4 " + whole, "not a picture"),  # two things at once
         (whole[: len(whole) // 2], "damaged picture"),
     ]:

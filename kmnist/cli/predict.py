@@ -2,20 +2,22 @@
 
 import inspect
 import sys
+from contextlib import ExitStack
 from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from kmnist.cli.options import ModelUri, OneThread, TrackingUri, UnsureBelow, require_writable
 from kmnist.errors import PictureError, SettingError
 from kmnist.settings import unknown_name
+from kmnist.text import complain
 
 if TYPE_CHECKING:
     from kmnist.inference import Classifier
-    from kmnist.prediction.sources import Found
+    from kmnist.prediction.decoding import Prepared
 
 MOST_EXPLAINED = 8
 FORMATS = (".parquet", ".csv")  # of a file of answers
@@ -29,9 +31,11 @@ def predict(
     format: Literal["table", "json", "csv"] = "table",
     raw: bool = False,
     unsure_below: UnsureBelow = None,
+    shard: Annotated[str | None, Parameter(show_default=False)] = None,
     out: Annotated[Path | None, Parameter(show_default=False)] = None,
     explain: Annotated[Path | None, Parameter(show_default=False)] = None,
     threads: OneThread = 1,
+    workers: Annotated[int | None, Parameter(validator=validators.Number(gte=1), show_default=False)] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Say which kana pictures show.
@@ -39,15 +43,21 @@ def predict(
     Parameters
     ----------
     pictures
-        PNG, JPEG, WebP, IDX, .npy or .npz files, folders of them, or - for standard input
+        PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, HEIC, IDX, .npy or .npz files, .tar or .parquet files
+        of pictures, folders of them, or - for standard input
     format
         table, json (a line each) or csv
     raw
         take the pictures as they are: 28 x 28, light on dark, as in KMNIST
+    shard
+        2/8: of every eight pictures, in their order, the second only; eight machines take them all, and none twice
     out
-        write to this file (.parquet, .csv) instead, for any number of pictures, with a progress bar
+        write to this file (.parquet, .csv) instead, for any number of pictures, with a progress bar; if it is
+        interrupted or killed, the same command goes on where it ended
     explain
         write a picture of what the network saw, and of what spoke for its answer
+    workers
+        processes that read pictures, where there are many [default: as many as cores]
     """
     for name in pictures:
         if name.startswith("-") and name != "-":
@@ -58,26 +68,53 @@ def predict(
     if explain is not None:
         require_writable(explain, "--explain", (".png",))
 
-    from kmnist.cli.prediction_output import print_rows, write_rows
     from kmnist.prediction.answers import answers
-    from kmnist.prediction.sources import count_pictures, find_pictures
-    from kmnist.registry import load_model
-    from kmnist.training.compute import set_threads
+    from kmnist.prediction.decoding import in_batches
+    from kmnist.prediction.skipped import Skipped
+    from kmnist.prediction.sources import find_pictures, shard_of
+    from kmnist.prediction.workers import Decoders, cores, quiet_decoders
 
-    set_threads(threads)
-    classifier = load_model(model, tracking_uri=tracking_uri)
-    found = find_pictures(pictures, sys.stdin.buffer if sys.stdin else BytesIO(), classifier.spec.shape, raw)
-    if explain is not None:
-        first = list(islice(found, MOST_EXPLAINED))
-        _explain(classifier, first, explain)
-        found = chain(first, found)
-    rows = answers(classifier, found, unsure_below)
-    failed = write_rows(rows, out, count_pictures(pictures)) if out else print_rows(rows, format)
+    quiet_decoders()
+    skipped = Skipped()
+    with ExitStack() as stack:
+        parts = None
+        if out is not None:
+            from kmnist.prediction.parts import Parts
+
+            command = {"PICTURES": pictures, "--model": model, "--raw": raw, "--shard": shard}
+            command["--unsure-below"] = unsure_below
+            parts = stack.enter_context(Parts(out, command))
+        stdin = sys.stdin.buffer if sys.stdin else BytesIO()
+        found = find_pictures(pictures, stdin, skipped, parts.is_ours if parts else lambda path: False)
+        found = shard_of(found, shard)
+        if parts:
+            found = parts.without_answered(found)
+        decoders = stack.enter_context(Decoders(in_batches(found), workers or cores()))
+
+        from kmnist.cli.prediction_output import print_answers, write_answers
+        from kmnist.registry import load_model
+        from kmnist.training.compute import set_threads
+
+        set_threads(threads)
+        classifier = load_model(model, tracking_uri=tracking_uri)
+        prepared = decoders.prepared(classifier.spec.shape, raw)
+        if explain is not None:
+            first = list(islice(prepared, 1))
+            _explain(classifier, first, explain)
+            prepared = chain(first, prepared)
+        answered = answers(classifier, prepared, unsure_below)
+        if out is not None and parts:
+            parts.check_model(classifier)
+            failed = write_answers(answered, out, parts, skipped)
+        else:
+            failed = print_answers(answered, format)
+    if str(skipped):
+        complain(str(skipped))
     if failed:
         raise PictureError(f"{failed:,} of the pictures could not be read; the answers say why")
 
 
-def _explain(classifier: "Classifier", found: "list[Found]", path: Path) -> None:
+def _explain(classifier: "Classifier", found: "list[Prepared]", path: Path) -> None:
     """A figure of the first pictures."""
     import numpy as np
 
@@ -85,7 +122,12 @@ def _explain(classifier: "Classifier", found: "list[Found]", path: Path) -> None
     from kmnist.prediction.explain import occlusion
     from kmnist.text import for_terminal
 
-    seen = [(picture.name, picture.image) for picture in found if picture.image is not None]
+    seen = [
+        (name, image)
+        for part in found
+        for name, image, error in zip(part.names, part.images, part.errors[:MOST_EXPLAINED])
+        if not error
+    ]
     if not seen:
         raise PictureError("there is no picture to explain")
     images = [image for _, image in seen]

@@ -21,7 +21,7 @@ from kmnist.data.spec import DataSpec
 from kmnist.demo.font import font_of
 from kmnist.errors import PictureError
 from kmnist.inference import Classifier, read_picture, to_kmnist
-from kmnist.inference.pictures import FORMATS
+from kmnist.inference.formats import SUFFIXES
 
 HERE = Path(__file__).parent
 MOST_BYTES = 30_000_000  # of a picture; a photograph of 50 million pixels has 10 to 25 million
@@ -68,7 +68,9 @@ def build_app(classifier: Classifier, hosts: Sequence[str]) -> Starlette:
 
 
 def answer_to(classifier: Classifier, content: bytes) -> dict[str, Any]:
-    """What the page shows about a picture, as JSON values: ``candidates``, best first, and a data URL of what was seen.
+    """What the page shows about a picture, as JSON values.
+
+    Of ``candidates`` the best comes first; ``unsure`` says whether to believe it; ``seen`` is a data URL.
 
     Args:
         classifier: whose answer.
@@ -88,6 +90,7 @@ def answer_to(classifier: Classifier, content: bytes) -> dict[str, Any]:
             {"glyph": label.glyph, "text": label.text, "probability": shares[number]}
             for label, number in zip(labels, best)
         ],
+        "unsure": bool(predictions.unsure[0]),
         "seen": f"data:image/png;base64,{b64encode(png.getvalue()).decode()}",
     }
 
@@ -98,7 +101,7 @@ def _page(classifier: Classifier) -> str:
         .read_text(encoding="utf-8")
         .format(
             name=escape(classifier.name),
-            kinds=",".join(f"image/{name.lower()}" for name in FORMATS),
+            kinds=",".join(sorted(SUFFIXES)),
             most_bytes=MOST_BYTES,
             classes=_classes(classifier.spec),
         )

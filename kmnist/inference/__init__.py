@@ -5,7 +5,20 @@ form of the training images, ``classifier`` predicts, ``serving`` answers over H
 ``errors`` and ``data.spec``, and those relatively: its copies have another name.
 """
 
-from .classifier import Classifier, Predictions
+from typing import TYPE_CHECKING, Any
+
 from .pictures import read_picture, to_kmnist
 
+if TYPE_CHECKING:
+    from .classifier import Classifier, Predictions
+
 __all__ = ["Classifier", "Predictions", "read_picture", "to_kmnist"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for only then: processes that read pictures need no torch."""
+    if name in __all__:
+        from . import classifier
+
+        return getattr(classifier, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

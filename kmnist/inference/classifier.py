@@ -67,17 +67,27 @@ class Predictions:
         """The most probable classes of each picture, best first, (N, count)."""
         return np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
 
+    def columns(self) -> dict[str, list[str | int | float]]:
+        """N values of each of FIELDS; of fewer than three classes, without those that there are not."""
+        best = self.candidates()  # (N, 3)
+        probabilities = np.take_along_axis(self.probabilities, best, axis=1)
+        glyphs, texts = ([getattr(label, name) for label in self.spec.classes] for name in ("glyph", "text"))
+        first, *others = best.T.tolist()
+        values: list[list[str | int | float]] = [
+            [glyphs[number] for number in first],
+            [texts[number] for number in first],
+            first,
+            probabilities[:, 0].tolist(),
+            self.unsure.tolist(),
+        ]
+        for place, other in enumerate(others, 1):
+            values += [[glyphs[number] for number in other], probabilities[:, place].tolist()]
+        return dict(zip(FIELDS, values))
+
     def rows(self) -> list[Row]:
-        """A row of FIELDS for each picture; of fewer than three classes, without those that there are not."""
-        labels = self.spec.classes
-        rows: list[Row] = []
-        for best, row, unsure in zip(self.candidates().tolist(), self.probabilities.tolist(), self.unsure.tolist()):
-            first = labels[best[0]]
-            values: list[str | int | float] = [first.glyph, first.text, best[0], row[best[0]], unsure]
-            for other in best[1:]:
-                values += [labels[other].glyph, row[other]]
-            rows.append(dict(zip(FIELDS, values)))
-        return rows
+        """The same as a row for each picture."""
+        columns = self.columns()
+        return [dict(zip(columns, values)) for values in zip(*columns.values())]
 
     def __len__(self) -> int:
         return len(self.log_probabilities)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..errors import NothingDrawn
+from .small import NOTHING_DRAWN
 
 Levels = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -38,7 +39,7 @@ def find_ink(picture: Levels) -> npt.NDArray[np.uint8]:
     paper = ndimage.grey_closing if _is_dark_on_light(smooth) else ndimage.grey_opening
     levels = np.abs(smooth - paper(smooth, (window, window)))
     if levels.max() < 1:
-        raise NothingDrawn("nothing is drawn on it")
+        raise NothingDrawn(NOTHING_DRAWN)
     mask = levels > _otsu(levels)
     full = np.median(levels[mask])
     kept = ndimage.binary_dilation(_without_specks(_without_desk(mask)), iterations=3)

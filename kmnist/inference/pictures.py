@@ -12,44 +12,34 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import NothingDrawn, PictureError
+from .formats import READABLE, formats_of
 from .ink import find_ink
+from .limits import MOST_PIXELS, check_content, check_opened
+from .small import INK, NOTHING_DRAWN, Gray, frame, prepare_small
 
-Gray = npt.NDArray[np.uint8]
-LEAST_SHARE = 24 / 28  # of its frame that the ink of a training image fills, but for one in 200
-FORMATS = ("PNG", "JPEG", "WEBP")
-MOST_PIXELS = 50_000_000  # a photograph has 12 to 50 million; a small file can claim to have billions
-MOST_BYTES = 200_000_000  # of a file; one with so many pixels has 20 to 150 million
-MOST_SCANS = 100  # of a JPEG; a progressive one has about 10, and each costs a pass over all pixels
 LARGE, LARGE_SIDE = 16_000_000, 1_500  # of a picture, in pixels; and what a JPEG that is larger is reduced to
 TILE_SIDE = 500  # pixels worked on at once, where each takes more than a byte
-PIECE = TILE_SIDE**2
 PHOTOGRAPH_SIDE = 63  # pixels: a smaller picture was cut out and cleaned by somebody
 WORKED_SIDE = 320  # pixels to which a photograph is reduced before its ink is looked for
-INK = 0.25  # of the darkest ink: what is fainter is paper, noise, or the blur at an edge
 
 
 def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
-    """Decode a PNG, JPEG or WebP of any mode and size into gray levels (H, W).
+    """Decode a picture of any mode and size into gray levels (H, W); of one that moves, the first frame.
 
-    What is transparent becomes paper: white under dark ink, black under light ink.
+    PNG, JPEG, WebP, GIF, BMP and TIFF; AVIF with Pillow 11.3, HEIC with ``pillow-heif``. What is transparent becomes
+    paper: white under dark ink, black under light ink.
 
     Args:
         content: of the file.
         most_pixels: a picture that has more is refused before it is decoded.
 
     Raises:
-        PictureError: it is none of these, damaged, truncated, or too large.
+        PictureError: it is none of these, damaged, truncated, or too large, or the library for it is missing.
     """
-    if len(content) > MOST_BYTES:
-        raise PictureError(f"a file of more than {MOST_BYTES:,} bytes; shrink the picture")
+    check_content(content)
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > most_pixels:
-                raise PictureError(
-                    f"{image.width} x {image.height} pixels: at most {most_pixels:,} are read; shrink it"
-                )
-            if image.format in ("JPEG", "MPO") and (scans := content.count(b"\xff\xda")) > MOST_SCANS:
-                raise PictureError(f"a JPEG of {scans} scans: at most {MOST_SCANS} are read; save it anew")
+        with Image.open(BytesIO(content), formats=formats_of(content)) as image:
+            check_opened(image, content, most_pixels)
             if image.width * image.height > LARGE:
                 image.draft("L", (LARGE_SIDE, LARGE_SIDE))  # a JPEG is reduced while it is decoded; no other is
             image.load()
@@ -58,7 +48,7 @@ def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
     except PictureError:
         raise
     except UnidentifiedImageError:
-        raise PictureError(f"not a picture; {', '.join(FORMATS)} can be read") from None
+        raise PictureError(f"not a picture; {READABLE} can be read") from None
     except Exception as error:  # decoders raise whatever the bytes provoke: OSError, SyntaxError, struct.error, ...
         raise PictureError(f"damaged picture ({str(error) or type(error).__name__})") from None
 
@@ -76,16 +66,12 @@ def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
     if min(picture.shape) > PHOTOGRAPH_SIDE:
         found = find_ink(_reduced(picture))
         rows, columns = _extent(found > INK * 255)
-        return _framed(found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], shape)
-    ink = _ink(picture)
-    inked = np.flatnonzero(ink > INK * 255)  # levels in a row: up to black, or up to white
-    strong = (picture >= inked[0]) & (picture <= inked[-1])
-    rows, columns = _extent(strong)
-    levels = ink.round().astype(np.uint8)
-    fills = max((np.ptp(rows) + 1) / shape[0], (np.ptp(columns) + 1) / shape[1])
-    if picture.shape == shape and fills >= LEAST_SHARE:
-        return np.take(levels, picture)  # it fills the frame as the training images do: to scale it would blur it
-    return _framed(np.take(levels, picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]), shape)
+        return frame(found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], shape)
+    images, drawn = prepare_small(picture[None], shape)
+    if not drawn[0]:
+        raise NothingDrawn(NOTHING_DRAWN)
+    image: Gray = images[0]
+    return image
 
 
 def _reduced(picture: Gray) -> npt.NDArray[np.float32]:
@@ -101,41 +87,8 @@ def _extent(strong: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.N
     """The rows and the columns that have ink."""
     rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
     if not len(rows):
-        raise NothingDrawn("nothing is drawn on it")
+        raise NothingDrawn(NOTHING_DRAWN)
     return rows, columns
-
-
-def _framed(character: Gray, shape: tuple[int, int]) -> Gray:
-    """What was cut out, scaled to the frame, and put in its middle."""
-    height, width = character.shape
-    scale = min(shape[0] / height, shape[1] / width)
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    small = np.asarray(
-        Image.fromarray(character).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
-    )
-    framed = np.zeros(shape, np.uint8)
-    top, left = (shape[0] - size[1]) // 2, (shape[1] - size[0]) // 2
-    framed[top : top + size[1], left : left + size[0]] = small
-    return framed
-
-
-def _ink(picture: Gray) -> npt.NDArray[np.float32]:
-    """How much ink each of the 256 gray levels stands for, from 0 to 255, whether ink is lighter or darker than paper.
-
-    The paper is what the rim is.
-    """
-    rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    flat, levels = picture.reshape(-1), np.arange(256, dtype=np.float32)
-    # Piece by piece, because bincount makes 64-bit numbers of the pixels.
-    counts = sum(np.bincount(flat[at : at + PIECE], minlength=256) for at in range(0, flat.size, PIECE))
-    paper = np.float32(np.median(rim))
-    lighter, darker = np.clip(levels - paper, 0, None), np.clip(paper - levels, 0, None)
-    ink = lighter if counts @ lighter > counts @ darker else darker
-    most = ink[counts > 0].max()
-    if most < 1:
-        raise NothingDrawn("nothing is drawn on it")
-    scaled: npt.NDArray[np.float32] = np.minimum(ink * (255 / most), np.float32(255))
-    return scaled
 
 
 def _to_gray(image: Image.Image) -> Gray:
@@ -147,9 +100,12 @@ def _to_gray(image: Image.Image) -> Gray:
 
 
 def _reduced_to_8_bits(image: Image.Image) -> Gray:
-    highest = max(float(np.asarray(image.crop(box)).max()) for box in _tiles(image))
-    most = 65535 if highest > 255 else 255
-    return _by_tiles(image, lambda tile: np.clip(np.asarray(tile, np.float64), 0, most) * (255 / most))
+    def levels(tile: Image.Image) -> npt.NDArray[np.float64]:
+        return np.nan_to_num(np.asarray(tile, np.float64))
+
+    highest = max(float(levels(image.crop(box)).max()) for box in _tiles(image))
+    most = next((most for most in (1, 255) if highest <= most), 65535)
+    return _by_tiles(image, lambda tile: np.clip(levels(tile), 0, most) * (255 / most))
 
 
 def _on_paper(image: Image.Image) -> Gray:

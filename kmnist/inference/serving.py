@@ -22,11 +22,12 @@ from ..calibration import Calibration
 from ..data.spec import DataSpec
 from ..errors import PictureError
 from .classifier import Classifier, Row
+from .formats import READABLE
 from .pictures import read_picture, to_kmnist
 
 EXPECTED = (
     'expected {{"inputs": ...}} with pixel values from 0 to 255, light ink on dark, as nested lists of shape '
-    "(N, {0}, {1}), or with a list of pictures of any size (PNG, JPEG, WebP) as base64 text; or a table with such "
+    "(N, {0}, {1}), or with a list of pictures of any size ({3}) as base64 text; or a table with such "
     "pictures in one column, or with {2} columns of pixels"
 )
 #: What ``params={{"output": ...}}`` may ask for; the first is the default.
@@ -68,7 +69,7 @@ class Served:
             found = self._classifier.predict(_images(model_input, spec.shape), (params or {}).get("unsure_below"))
         except PictureError as error:
             height, width = spec.shape
-            raise BadRequest(f"{error}; {EXPECTED.format(height, width, height * width)}") from None
+            raise BadRequest(f"{error}; {EXPECTED.format(height, width, height * width, READABLE)}") from None
         rows = found.rows() if output == "answers" else getattr(found, output)
         if not isinstance(model_input, pd.DataFrame | pd.Series):
             return rows

@@ -12,7 +12,8 @@ import numpy as np
 
 from kmnist.data.idx import open_idx
 from kmnist.errors import DataError, PictureError
-from kmnist.inference.pictures import MOST_PIXELS, Gray
+from kmnist.inference.limits import MOST_PIXELS
+from kmnist.inference.small import Gray
 
 PIECE = 2**20  # bytes read at once
 MOST_UNPACKED = 100  # times its packed size, of an array that is not small; pictures shrink to a half or a tenth

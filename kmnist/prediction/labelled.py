@@ -13,6 +13,8 @@ from kmnist.data.download import find_file
 from kmnist.data.load import DATASETS
 from kmnist.errors import DataError, PictureError
 from kmnist.network import SavedNetwork
+from kmnist.prediction.decoding import in_batches, prepare
+from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
 
 TABLES = {".csv", ".parquet"}
@@ -87,23 +89,23 @@ def read_labelled(path: Path, spec: DataSpec, *, raw: bool = False) -> Labelled:
         PictureError: it is neither, it names classes that there are not, or none of its pictures can be read.
     """
     numbers = {name: number for number in range(len(spec.classes)) for name in _names(spec, number)}
-    kept, labels, unread = [], [], []
+    kept, labels, unread = [np.zeros((0, *spec.shape), np.uint8)], [], []
     rows = _of_table(path) if path.suffix in TABLES else _of_folder(path)
     for label, sources in rows:
         if label not in numbers:
             known = ", ".join(spec.names[:12])
             raise PictureError(f"{path}: {label[:80]!r} is none of the classes of {spec.title}, which are: {known}")
-        for found in find_pictures(sources, BytesIO(), spec.shape, raw):
-            if found.image is None:
-                unread.append((found.name, found.error))
-            else:
-                kept.append(found.image)
-                labels.append(numbers[label])
-    if not kept:
+        for batch in in_batches(find_pictures(sources, BytesIO(), Skipped())):
+            found = prepare(batch, spec.shape, raw)
+            good = np.asarray([not error for error in found.errors])
+            kept.append(found.images[good])
+            labels += [numbers[label]] * int(good.sum())
+            unread += [(name, error) for name, error in zip(found.names, found.errors) if error]
+    if not labels:
         first = f"; the first: {unread[0][0]}: {unread[0][1]}" if unread else ""
         raise PictureError(f"{path}: none of its {len(unread):,} pictures can be read{first}")
     own = replace(spec, name=path.resolve().stem, title=path.resolve().name, digests={}, official=False)
-    images = Images(np.stack(kept), np.asarray(labels, np.int64))
+    images = Images(np.concatenate(kept), np.asarray(labels, np.int64))
     return Labelled(images, own, "pictures", str(path.resolve()), unread)
 
 

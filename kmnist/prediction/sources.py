@@ -1,107 +1,91 @@
-"""Pictures from files, folders, archives of arrays and standard input, one batch at a time, in constant memory."""
+"""Pictures from files, folders, archives, tables and standard input, one after the other, in constant memory.
+
+What is decoded and how is not decided here: a file of one picture is not even opened.
+"""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from kmnist.errors import KmnistError, PictureError
-from kmnist.inference.pictures import MOST_BYTES, Gray, read_picture, to_kmnist
+from kmnist.errors import KmnistError, SettingError
+from kmnist.inference.formats import SUFFIXES
+from kmnist.inference.limits import MOST_BYTES
 from kmnist.prediction.arrays import read_arrays
+from kmnist.prediction.picture import Picture
+from kmnist.prediction.skipped import Skipped
+from kmnist.prediction.tars import is_tar, read_tar
+from kmnist.prediction.walk import suffix, walk
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
 ARRAYS = {".npy", ".npz", ".gz", ""}  # IDX files have no suffix of their own
+IN_FOLDERS = SUFFIXES | {".npy", ".npz", ".parquet"}
 
 
-@dataclass(frozen=True)
-class Found:
-    """One picture, or why there is none.
-
-    Attributes:
-        name: of the file, and the place in it if it holds many.
-        image: (H, W), in the form of the training images; ``None`` if it cannot be read.
-        error: why.
-    """
-
-    name: str
-    image: Gray | None
-    error: str = ""
-
-
-def find_pictures(sources: list[str], stdin: BinaryIO, shape: tuple[int, int], raw: bool) -> Iterator[Found]:
+def find_pictures(
+    sources: list[str], stdin: BinaryIO, skipped: Skipped, is_ours: Callable[[str], bool] = lambda path: False
+) -> Iterator[Picture]:
     """Every picture of every source, in the order given; of a folder, by name.
 
     Args:
-        sources: files (PNG, JPEG, WebP, IDX, .npy, .npz), folders of them, or ``-`` for ``stdin``.
+        sources: files (pictures, IDX, .npy, .npz, .tar, .tar.gz, .parquet), folders of them, or ``-`` for ``stdin``.
         stdin: where ``-`` is read from.
-        shape: (H, W) of the training images.
-        raw: take pictures as they are: of that shape, light on dark.
+        skipped: is told what is left out of folders and archives.
+        is_ours: whether a file of a folder is one that the command itself writes.
     """
     for source in sources:
         if source == "-":
-            yield _picture("-", stdin.read(MOST_BYTES + 1), shape, raw)
+            yield Picture("-", stdin.read(MOST_BYTES + 1))
         elif os.path.isdir(source):  # noqa: PTH112 - a Path would raise for a name that is too long
-            for path in _walk(source):
-                if path.suffix.lower() in PICTURES | {".npy", ".npz"}:
-                    yield from _file(path, shape, raw)
+            folder = str(Path(source))
+            for path in walk(
+                "" if folder == os.curdir else folder, lambda name: suffix(name) in IN_FOLDERS or is_tar(name), skipped
+            ):
+                if isinstance(path, OSError):
+                    yield Picture(shown(str(path.filename)), path)
+                elif not is_ours(path):
+                    yield from _file(path, skipped)
         else:
-            yield from _file(Path(source), shape, raw)
+            yield from _file(str(Path(source)), skipped)
 
 
-def count_pictures(sources: list[str]) -> int | None:
-    """How many there are, for a progress bar; ``None`` if that would mean reading them."""
-    total = 0
-    for source in sources:
-        path = Path(source)
-        if os.path.isdir(source):  # noqa: PTH112 - as above
-            total += sum(inner.suffix.lower() in PICTURES for inner in _walk(source))
-        elif path.suffix.lower() in PICTURES:
-            total += 1
-        else:
-            return None
-    return total
+def shard_of(pictures: Iterator[Picture], which: str | None) -> Iterator[Picture]:
+    """``2/8``: of every eight pictures, in their order, the second; all eight together are all pictures, once.
 
-
-def _walk(folder: str) -> Iterator[Path]:
-    """Every file below a folder, by name. Only the names of one folder are in memory: a path is a big thing.
-
-    A pipe or a device, on which one could wait for ever, is none.
+    Raises:
+        SettingError: it is nothing of this form.
     """
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            if (path := Path(place, name)).is_file():
-                yield path
+    if which is None:
+        return pictures
+    first, _, of = which.partition("/")
+    if not (first.isascii() and first.isdecimal() and of.isascii() and of.isdecimal() and len(which) < 20):
+        raise SettingError(f"--shard {which[:80]}: must be like 2/8, the second of eight")
+    if not 1 <= int(first) <= int(of):
+        raise SettingError(f"--shard {which}: must be from 1/{of} to {of}/{of}")
+    return islice(pictures, int(first) - 1, None, int(of))
 
 
-def _file(path: Path, shape: tuple[int, int], raw: bool) -> Iterator[Found]:
-    name = str(path).encode("utf-8", "backslashreplace").decode()  # a name need not be text
+def shown(name: str) -> str:
+    """As text, which a file's name need not be."""
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
+
+
+def _file(path: str, skipped: Skipped) -> Iterator[Picture]:
+    name = shown(path)
+    kind = suffix(os.path.basename(path))  # noqa: PTH119 - as above
     try:
-        if path.suffix.lower() in ARRAYS:
-            for place, image in enumerate(read_arrays(path)):
-                yield _found(f"{name}[{place}]", image, shape, raw)
+        if is_tar(path):
+            for member, content in read_tar(Path(path), skipped):
+                yield Picture(f"{name}[{shown(member)}]", content)
+        elif kind == ".parquet":
+            from kmnist.prediction.tables import read_table  # pyarrow takes its time
+
+            for place, value in enumerate(read_table(Path(path))):
+                yield Picture(f"{name}[{place}]", value)
+        elif kind in ARRAYS:
+            for place, image in enumerate(read_arrays(Path(path))):
+                yield Picture(f"{name}[{place}]", image)
         else:
-            with path.open("rb") as file:
-                yield _picture(name, file.read(MOST_BYTES + 1), shape, raw)
+            yield Picture(name, path)
     except (OSError, ValueError, KmnistError) as error:  # ValueError: a name with a null byte
-        yield Found(name, None, str(getattr(error, "strerror", None) or error))
-
-
-def _picture(name: str, content: bytes, shape: tuple[int, int], raw: bool) -> Found:
-    try:
-        return _found(name, read_picture(content), shape, raw)
-    except PictureError as error:
-        return Found(name, None, str(error))
-
-
-def _found(name: str, picture: Gray, shape: tuple[int, int], raw: bool) -> Found:
-    try:
-        if raw and picture.shape != shape:
-            height, width = shape
-            raise PictureError(
-                f"{picture.shape[1]} x {picture.shape[0]} pixels: raw pictures must be {width} x {height}"
-            )
-        return Found(name, picture if raw else to_kmnist(picture, shape))
-    except PictureError as error:
-        return Found(name, None, str(error))
+        yield Picture(name, error)

@@ -91,12 +91,12 @@ function say(words) {
 
 const percent = (probability) => `${(probability * 100).toFixed(1)} %`;
 
-function show({ candidates, seen }) {
+function show({ candidates, unsure, seen }) {
   const [best] = candidates;
   find(".kana").textContent = best.glyph;
   find(".kana").classList.toggle("word", best.text === best.glyph);
   find(".best b").textContent = best.text === best.glyph ? "" : best.text;
-  find(".best span").textContent = percent(best.probability);
+  find(".best span").textContent = percent(best.probability) + (unsure ? ", unsure" : "");
   find("figure img").src = seen;
   find("table").replaceChildren(...candidates.map(row));
   hint.hidden = true;

@@ -1,0 +1,122 @@
+"""From files of pictures to the form of the training images, some hundred at a time: the work of one process."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmnist.errors import KmnistError, PictureError
+from kmnist.inference.limits import MOST_BYTES
+from kmnist.inference.pictures import PHOTOGRAPH_SIDE, read_picture, to_kmnist
+from kmnist.inference.small import NOTHING_DRAWN, Gray, prepare_small
+from kmnist.prediction.picture import Picture
+
+AT_ONCE = 256  # pictures
+AT_ONCE_BYTES = 8_000_000  # of their contents, where these are in memory
+MOST_SMALL = 64 * 64  # pixels of a picture that waits for others of its size
+READ = 65_536  # bytes
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """N pictures, of which some cannot be read.
+
+    Attributes:
+        names: of the files, and the places in them.
+        images: (N, H, W), in the form of the training images; black where there is none.
+        errors: why, or nothing.
+    """
+
+    names: list[str]
+    images: Gray
+    errors: list[str]
+
+
+def in_batches(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
+    """Some hundred at a time, fewer of those that are large."""
+    batch: list[Picture] = []
+    size = 0
+    for picture in pictures:
+        batch.append(picture)
+        if isinstance(picture.item, bytes | np.ndarray):
+            size += len(picture.item) if isinstance(picture.item, bytes) else picture.item.size
+        if len(batch) == AT_ONCE or size > AT_ONCE_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def prepare(batch: Sequence[Picture], shape: tuple[int, int], raw: bool) -> Prepared:
+    """Read, decode and prepare.
+
+    Args:
+        batch: the pictures.
+        shape: (H, W) of the training images.
+        raw: take pictures as they are: of that shape, light on dark.
+    """
+    images = np.zeros((len(batch), *shape), np.uint8)
+    errors = [""] * len(batch)
+    small: dict[tuple[int, ...], list[tuple[int, Gray]]] = defaultdict(list)
+    for place, picture in enumerate(batch):
+        try:
+            levels = _levels(picture.item)
+            if raw:
+                images[place] = _raw(levels, shape)
+            elif 0 < levels.size <= MOST_SMALL and min(levels.shape) <= PHOTOGRAPH_SIDE:
+                small[levels.shape].append((place, levels))
+            else:
+                images[place] = to_kmnist(levels, shape)
+        except (KmnistError, OSError, ValueError) as error:  # ValueError: a name with a null byte
+            errors[place] = str(getattr(error, "strerror", None) or error)
+    for alike in small.values():
+        places = [place for place, _ in alike]
+        images[places], drawn = prepare_small(np.stack([levels for _, levels in alike]), shape)
+        for place in np.flatnonzero(~drawn).tolist():
+            errors[places[place]] = NOTHING_DRAWN
+    return Prepared([picture.name for picture in batch], images, errors)
+
+
+def read_file(path: str) -> bytes:
+    """The content of a file, up to one byte more than a picture may have.
+
+    ``Path.read_bytes`` takes twice as long, and so do buffered files.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: its name is none.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        content = os.read(descriptor, READ)
+        if len(content) < READ:
+            return content + os.read(descriptor, READ)
+        parts, size = [content], len(content)
+        while content and size <= MOST_BYTES:
+            content = os.read(descriptor, READ)
+            parts.append(content)
+            size += len(content)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def _levels(item: str | bytes | Gray | Exception) -> Gray:
+    match item:
+        case str():
+            return read_picture(read_file(item))
+        case bytes():
+            return read_picture(item)
+        case np.ndarray():
+            return item
+        case error:
+            raise error
+
+
+def _raw(levels: Gray, shape: tuple[int, int]) -> Gray:
+    if levels.shape != shape:
+        height, width = shape
+        raise PictureError(f"{levels.shape[1]} x {levels.shape[0]} pixels: raw pictures must be {width} x {height}")
+    return levels

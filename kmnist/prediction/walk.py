@@ -1,0 +1,55 @@
+"""Every file below a folder, in an order that is the same each time."""
+
+import os
+from collections.abc import Callable, Iterator
+
+from kmnist.prediction.skipped import Skipped
+
+MOST_SUFFIX = 12  # characters of a kind that is told
+
+
+def walk(folder: str, wanted: Callable[[str], bool], skipped: Skipped) -> Iterator[str | OSError]:
+    """The paths of the wanted files: those of a folder by name, and then those of its folders by name.
+
+    Only the names of one folder are in memory. A pipe or a device, on which one could wait for ever, is no file, and a
+    link to a folder is not followed.
+
+    Args:
+        folder: where to begin; nothing is the current one, whose name no path begins with then.
+        wanted: whether a file of this name is.
+        skipped: is told of all others, and how many there are.
+
+    Yields:
+        A path, or why a folder cannot be read.
+    """
+    names: list[str] = []
+    folders: list[str] = []
+    try:
+        with os.scandir(folder or os.curdir) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    if entry.is_symlink():
+                        skipped.add(entry.name, "links to folders")
+                    else:
+                        folders.append(entry.name)
+                elif not entry.is_file():
+                    skipped.add(entry.name, "that are no files")
+                elif wanted(entry.name):
+                    names.append(entry.name)
+                else:
+                    skipped.add(entry.name, suffix(entry.name)[:MOST_SUFFIX] or "without an ending")
+    except OSError as error:
+        yield error
+    skipped.listed += len(names)
+    names.sort()
+    for name in names:
+        yield os.path.join(folder, name)  # noqa: PTH118 - a Path would take ten times as long
+    del names
+    for name in sorted(folders):
+        yield from walk(os.path.join(folder, name), wanted, skipped)  # noqa: PTH118
+
+
+def suffix(name: str) -> str:
+    """As ``Path(name).suffix.lower()`` gives it, in a tenth of the time."""
+    place = name.rfind(".")
+    return name[place:].lower() if place > 0 else ""
