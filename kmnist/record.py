@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 # Metrics, by epoch. Slashes make sections of charts in MLflow's pages.
 TRAIN, VALID, TEST, TEST_LAST, GAP, BEST = "train", "valid", "test", "test_last", "gap", "best"
+DIAGNOSTICS = "diagnostics"
 LEARNING_RATE, EPOCH_SECONDS, IMAGES_PER_SECOND = "learning_rate", "epoch_seconds", "images_per_second"
 BEST_EPOCH = "best_epoch"
 
@@ -27,6 +28,7 @@ KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION = "study", "trial", "confirmation"  # 
 
 # Artifacts.
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"
+LAYERS, PREDICTIONS = "diagnostics.csv", "predictions.csv"  # in REPORTS
 VALID_CONFUSION = "valid confusion"  # the series of images over the epochs
 
 
