@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 # Metrics, by epoch. Slashes make sections of charts in MLflow's pages.
 TRAIN, VALID, TEST, TEST_LAST, GAP, BEST = "train", "valid", "test", "test_last", "gap", "best"
-DIAGNOSTICS = "diagnostics"
+DIAGNOSTICS, OBSERVED = "diagnostics", "observed"  # observed: of the test split at epochs that it did not choose
 LEARNING_RATE, EPOCH_SECONDS, IMAGES_PER_SECOND = "learning_rate", "epoch_seconds", "images_per_second"
 BEST_EPOCH = "best_epoch"
 
