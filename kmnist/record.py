@@ -24,7 +24,8 @@ STUDY, STUDY_ID, KIND, TRIAL = "study", "study.id", "kind", "trial"
 OFFERED_RUN, OFFERED, BEST_RUN, BEST_TRIAL = "study.offered_run", "study.offered", "study.best_run", "study.best_trial"
 BEST_OF_STUDY, CONFIRMATION, TRIAL_STATE, TRIAL_VALUE = "study.best", "confirmation", "trial.state", "trial.value"
 REPEATED = "trial.repeats"  # the number of an earlier trial with the same settings, whose result was taken
-KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION = "study", "trial", "confirmation"  # values of KIND
+KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION, KIND_REPORT = "study", "trial", "confirmation", "report"  # values of KIND
+SOURCES = "report.sources"  # ids of the runs that a report is of
 
 # Artifacts.
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"

@@ -1,7 +1,6 @@
 """The page to draw on: what is behind it, and the real command with a real browser before it."""
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +18,7 @@ import numpy.typing as npt
 import pytest
 import requests
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import kmnist.cli.demo
 from kmnist.config import TrainConfig
@@ -196,21 +195,6 @@ def test_it_asks_nobody_and_whoever_reaches_it_can_only_draw(model: Path, classi
         ):
             assert requests.get(f"{address}/{path}", timeout=30).status_code == 404, path
         assert post("component_server/", json=call).ok
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A real Chromium."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.skip("needs Chromium (Debian: apt install chromium)")
-    silent = ("background-networking", "component-update", "sync", "quic", "gpu")
-    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in silent)]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
-        yield browser
-        browser.close()
 
 
 def draw(page: Page, points: list[tuple[int, int]]) -> None:

@@ -11,9 +11,9 @@ import gradio as gr
 
 from kmnist.data.spec import DataSpec
 from kmnist.demo.answer import answer
-from kmnist.demo.font import font_css
 from kmnist.demo.shown import answer_html, hint_html
 from kmnist.errors import NothingDrawn, PictureError
+from kmnist.fonts import font_css
 from kmnist.inference import Classifier
 
 HERE = Path(__file__).parent
@@ -48,4 +48,4 @@ def build_page(classifier: Classifier) -> gr.Blocks:
 
 def style(spec: DataSpec) -> str:
     """The style sheet of the page, with its font."""
-    return font_css(spec) + (HERE / "page.css").read_text()
+    return font_css("".join(label.glyph for label in spec.classes)) + (HERE / "page.css").read_text()
