@@ -21,7 +21,7 @@ from kmnist.report.source import Report
 HERE = Path(__file__).parent
 _INLINE = MarkdownIt("commonmark", {"html": False}).disable(["image", "link", "autolink"])
 _JAPANESE = re.compile(r"[぀-ヿ㐀-鿿]+")
-_NUMBER = re.compile(r"[-+<>≈]?[\d.,]+( ?%| s| points)?( [(±].*)?|p [=<].*|–|none|")
+_NUMBER = re.compile(r"[-+<>≈]?[\d.,]+(e[-+]\d+)?( ?%| s| points)?( [(±].*)?|p [=<].*|–|none|")
 
 
 def render_html(report: Report, sections: Mapping[str, Section]) -> str:

@@ -69,7 +69,7 @@ def _judged(source: Source) -> tuple[str, dict[int, float], dict[int, float]] | 
     for split, names in ((record.VALID, ("loss", "accuracy")), (record.OBSERVED, ("test_loss", "test_accuracy"))):
         loss, accuracy = (dict(source.curve(split, name)) for name in names)
         if loss and accuracy.keys() == loss.keys() and loss.keys() <= source.curve(record.TRAIN, "loss").keys():
-            return ("validation" if split == record.VALID else "test, observed"), loss, accuracy
+            return ("validation" if split == record.VALID else "observed test"), loss, accuracy
     return None
 
 

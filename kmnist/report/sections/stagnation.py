@@ -87,13 +87,15 @@ def _why_zero(source: Source) -> str:
         f"{_ends(source, 'gradient_norm')}: "
         "it is small because the errors are."
     ]
-    return " ".join([*told, _depth(source), _rate(source), _relus(source), _weights(source)])
+    return " ".join([*told, _depth(source), _rate(source, learnt=True), _relus(source), _weights(source)])
 
 
 def _why_high(source: Source) -> str:
     if not source.curve(record.DIAGNOSTICS, "gradient_norm"):
         return "It was not diagnosed: train it again with `--diagnostics`, its default, for an answer."
-    return " ".join(["What was measured:", _depth(source), _rate(source), _relus(source), _weights(source)])
+    return " ".join(
+        ["What was measured:", _depth(source), _rate(source, learnt=False), _relus(source), _weights(source)]
+    )
 
 
 def _depth(source: Source) -> str:
@@ -110,16 +112,16 @@ def _depth(source: Source) -> str:
     return f"Gradients by depth: {literal(names[0])}'s is {ratio:.2g} times that of {literal(names[-1])}; {verdict}."
 
 
-def _rate(source: Source) -> str:
+def _rate(source: Source, learnt: bool) -> str:
     curve = source.curve(record.DIAGNOSTICS, "update_ratio")
     if not curve:
         return ""
     early, last = curve[min(curve)], curve[max(curve)]
     text = f"Learning rate: an epoch changed the weights of the layer that moved most by {early:.2g} of their norm at "
     text += f"first and by {last:.2g} at the end; "
-    if early > LARGE:
-        return text + "**that is much for a first step: the rate may be too high.**"
-    if early < SMALL:
+    if early > LARGE and not learnt:
+        return text + "**that is much: the rate may be too high.**"
+    if early < SMALL and not learnt:
         return text + "**they hardly moved from the beginning: the rate is too low.**"
     return text + "the rate was fit to learn with" + (", and they stand still by now." if last < SMALL else ".")
 

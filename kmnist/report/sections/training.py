@@ -22,11 +22,11 @@ def training(report: Report) -> Section | None:
     blocks: list[Block] = [
         Figure(
             "curves",
-            "Loss and error over the epochs, both logarithmic. Thin: on the images that are learnt from, while "
-            "the weights "
-            "change. Thick: on images kept for validation. A ring marks the epoch whose weights were kept. "
-            "Losses of 1e-6 "
-            "and less are drawn at the bottom.",
+            "Loss and error over the epochs, both logarithmic. Thin: on the images that are learnt from, while the "
+            "weights change. Thick: on images kept for validation, or on the test images where they were "
+            "observed after "
+            "the training. A ring marks the epoch whose weights were kept. Losses of 1e-6 and less, and errors of "
+            "0.01 % and less, are drawn at the bottom.",
             f"Two panels of curves that fall with the epochs. At the end: {last}.",
             render(run_curves, curves, marked),
         )
@@ -59,11 +59,14 @@ def told_epochs(source: Source) -> list[int]:
 
 
 def _splits(source: Source) -> dict[str, dict[str, dict[int, float]]]:
-    return {
-        split: {name: dict(source.curve(split, name)) for name in ("loss", "accuracy")}
+    names = ("loss", "accuracy")
+    found = {
+        split: {name: dict(source.curve(split, name)) for name in names}
         for split in (record.TRAIN, record.VALID)
         if source.curve(split, "loss")
     }
+    observed = {name: dict(source.curve(record.OBSERVED, f"test_{name}")) for name in names}
+    return {**found, record.TEST: observed} if observed["loss"] else found
 
 
 def _last(source: Source) -> str:
