@@ -27,6 +27,7 @@ from kmnist.report import HTML, MARKDOWN, Report, Source, arrange, report_files
 from kmnist.report.blocks import Paragraph, literal
 from kmnist.report.sections.overfitting import overfitting
 from kmnist.report.sections.stagnation import stagnation
+from kmnist.report.sections.study import study
 from kmnist.report.statistics import Calibration, Interval, Paired, spread
 from kmnist.tracking import MlflowRun, create_run, reopen_run
 from kmnist.tracking.collect import collect, runs_of_experiment, runs_of_study
@@ -312,6 +313,22 @@ def test_where_the_validation_loss_turned_and_what_later_training_cost() -> None
     assert "**turned in epoch 2** and rose by 0.3 nats until epoch 4" in told
     assert "accuracy was best in epoch 3, and what was trained after that cost 5.00 points" in told
     assert "10.0 points better than others: **it overfits.**" in told
+
+
+def test_a_study_is_told_from_its_tables() -> None:
+    header = "trial,state,value,best_so_far,best_epoch,epochs,seconds,started,ended,run_id,reason,hidden"
+    trials = f"{header}\n0,COMPLETE,0.9,0.9,3,3,1,,,a,,16\n1,PRUNED,0.5,0.9,1,1,1,,,b,pruned,8\n"
+    tables = {
+        "trials.csv": trials,
+        "confirmation.csv": "run_id,test_accuracy\na,0.9\nb,0.92\n",
+        "best.yaml": "hidden: 16\n",
+    }
+    run = TrackedRun("id", "a study", "FINISHED", {}, {}, {})
+    of = Source(run, "study", files={f"reports/{name}": text.encode() for name, text in tables.items()})
+    told = words(study(Report("", [], of)))
+    assert "tried 2 settings (1 complete, 1 pruned), 4 epochs in all, by valid/accuracy" in told
+    assert "trained again with 2 other seeds: 91.00 ± 1.41 % of the test images" in told
+    assert "has left no table" in words(study(Report("", [], Source(run, "study"))))
 
 
 def test_the_statistics() -> None:
