@@ -51,6 +51,7 @@ def report(
     from kmnist.tracking.read import read_run
 
     client, screen = connect(tracking_uri), Printer()
+    made = project_run(client, REPORT)
     parent, notes = None, []
     if runs:
         found = runs_by_id(client, [run_id for text in runs for run_id in text.split(",") if run_id])
@@ -61,6 +62,8 @@ def report(
     else:
         found = runs_of_experiment(client, experiment or "kmnist")
         title = f"Experiment {experiment or 'kmnist'}"
+    if made is not None:  # it is in the experiment, too, and will be the report's own
+        found = [run for run in found if run.info.run_id != made.info.run_id]
     if not found and parent is None:
         raise SettingError(f"{title}: there is no run in it to report of; kmnist train makes one")
     experiment_ids = {run.info.run_id: run.info.experiment_id for run in found}
@@ -76,8 +79,8 @@ def report(
         except DataError as error:
             notes.append(f"The images of {literal(name)} cannot be had: {literal(str(error), 200)}")
     of_study = replace(collect(client, parent), letter="study") if parent else None
-    made = report_files(Report(literal(title), sources, of_study, datasets, notes))
-    for path, content in made.items():
+    files = report_files(Report(literal(title), sources, of_study, datasets, notes))
+    for path, content in files.items():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         (out / path).write_bytes(content)
     screen.say(f"{out / HTML}: {len(sources)} {'run' if len(sources) == 1 else 'runs'}")
@@ -85,7 +88,7 @@ def report(
     of = parent or by_id[sources[0].run.run_id]
     name = client.get_experiment(of.info.experiment_id).name
     tags = {record.KIND: record.KIND_REPORT, record.SOURCES: ",".join(source.run.run_id for source in sources)}
-    entity = create_run(client, name, f"report: {title}", tags, made=project_run(client, REPORT))
+    entity = create_run(client, name, f"report: {title}", tags, made=made)
     links = [
         f"- **{source.letter}** "
         f"[{literal(source.run.name)}]({run_page(experiment_ids[source.run.run_id], source.run.run_id)})"
@@ -94,7 +97,7 @@ def report(
     with MlflowRun(client, entity, work_dir / entity.info.run_id) as run:
         run.log_environment()
         run.log_note("\n".join([f"The report is the artifact `report/{HTML}`. It is of these runs:", "", *links]))
-        for path, content in made.items():
+        for path, content in files.items():
             run.log_file(content, f"report/{path}")
     run.discard_folder()
     screen.say(run_url(client, entity))
