@@ -41,6 +41,10 @@ def render() -> str:
         "  tune:",
         "    command: >-",
         *_folded("exec python -m kmnist tune"),
+        "  # A report of tracked runs: -P runs=ID,ID or -P experiment=NAME or -P study=NAME, -P out=report",
+        "  report:",
+        "    command: >-",
+        *_folded("exec python -m kmnist report"),
     ]
     return "\n".join(lines) + "\n"
 

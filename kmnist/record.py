@@ -15,6 +15,7 @@ T = TypeVar("T")
 # Metrics, by epoch. Slashes make sections of charts in MLflow's pages.
 TRAIN, VALID, TEST, TEST_LAST, GAP, BEST = "train", "valid", "test", "test_last", "gap", "best"
 EVALUATION = "evaluation"  # of a model, after its training, on any pictures
+DIAGNOSTICS, OBSERVED = "diagnostics", "observed"  # observed: of the test split at epochs that it did not choose
 LEARNING_RATE, EPOCH_SECONDS, IMAGES_PER_SECOND = "learning_rate", "epoch_seconds", "images_per_second"
 BEST_EPOCH = "best_epoch"
 UNSURE, SURE = "unsure", "accuracy_if_sure"  # of a split: the share of unsure answers, the accuracy of the others
@@ -26,11 +27,14 @@ STUDY, STUDY_ID, KIND, TRIAL = "study", "study.id", "kind", "trial"
 OFFERED_RUN, OFFERED, BEST_RUN, BEST_TRIAL = "study.offered_run", "study.offered", "study.best_run", "study.best_trial"
 BEST_OF_STUDY, CONFIRMATION, TRIAL_STATE, TRIAL_VALUE = "study.best", "confirmation", "trial.state", "trial.value"
 REPEATED = "trial.repeats"  # the number of an earlier trial with the same settings, whose result was taken
-KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION, KIND_EVALUATION = "study", "trial", "confirmation", "evaluation"  # of KIND
+KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION = "study", "trial", "confirmation"  # values of KIND
+KIND_EVALUATION, KIND_REPORT = "evaluation", "report"
 MODEL = "model"  # that was evaluated: the name that it was asked for by
+SOURCES = "report.sources"  # ids of the runs that a report is of
 
 # Artifacts.
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"
+LAYERS, PREDICTIONS = "diagnostics.csv", "predictions.csv"  # in REPORTS
 VALID_CONFUSION = "valid confusion"  # the series of images over the epochs
 
 

@@ -14,6 +14,7 @@ from kmnist.experiment import prepare, train
 from kmnist.experiment.results import FIGURES
 from kmnist.metrics import METRICS
 from kmnist.models.families import FAMILIES
+from kmnist.report import SECTIONS, Report, report_files
 from kmnist.settings import Registry
 from kmnist.training.settings import OPTIMIZERS, SCHEDULES
 from kmnist.tuning.definition import PRUNERS, SAMPLERS, Method, parse
@@ -36,6 +37,7 @@ REGISTRIES: dict[str, tuple[Registry[Any], str]] = {
 def added(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(DATASETS, "squares", lambda folder, progress: toys.squares())
     monkeypatch.setitem(FIGURES, "dot", toys.dot)
+    monkeypatch.setitem(SECTIONS, "count", toys.count)
     for name, (registry, place) in REGISTRIES.items():
         registry.add(name, place)
     yield
@@ -78,6 +80,13 @@ def test_a_study_of_toys() -> None:
     assert trial.suggest_float("learning_rate", 0.0001, 0.01) == 0.005
     trial.report(0.5, 1)
     assert trial.should_prune()
+
+
+def test_a_report_with_a_toy() -> None:
+    files = report_files(Report("none", []))
+    assert '<section id="count" aria-labelledby="count-title">' in files["report.html"].decode()
+    assert "## Count\n\nIt is of **0** runs.\n" in files["report.md"].decode()
+    assert '"count": {"runs": 0}' in files["report.html"].decode()
 
 
 def _refusal(settings: dict[str, str]) -> str:

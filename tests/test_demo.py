@@ -1,7 +1,6 @@
 """The page to draw on and to give photographs to: the real command, with a real browser before it."""
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +20,7 @@ import pytest
 import requests
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
@@ -242,21 +241,6 @@ def test_it_asks_nobody_and_whoever_reaches_it_can_only_ask_about_pictures(
         stays = begin_to_send(address, 9)
         assert post(drawings[0]).ok
     stays.close()  # what was still being sent at the end was no error either
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A real Chromium."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.skip("needs Chromium (Debian: apt install chromium)")
-    silent = ("background-networking", "component-update", "sync", "quic", "gpu")
-    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in silent)]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
-        yield browser
-        browser.close()
 
 
 class Visit:

@@ -60,7 +60,7 @@ def test_what_a_training_leaves(config: TrainConfig, splits: Splits, tmp_path: P
     assert set(run.files) == {
         *(f"figures/{name}.png" for name in ("learning_curves", "confusion_matrix", "misclassified")),
         *(f"figures/{name}.png" for name in ("samples", "class_distribution")),
-        *(f"reports/{name}.csv" for name in ("per_class", "predictions", "confusions")),
+        *(f"reports/{name}.csv" for name in ("per_class", "predictions", "confusions", "diagnostics")),
         *(f"reports/classification_report.{form}" for form in ("txt", "json")),
         "data.json",
     }

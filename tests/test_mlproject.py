@@ -66,7 +66,7 @@ def mlflow_run(entry_point: str, parameters: list[str], store: str, folder: Path
     ("entry_point", "parameters", "expected"),
     [
         ("main", ["arch=plain", "hidden=16", "learning_rate=1e-3"], {"learning_rate": "1e-3", "hidden": "16"}),
-        ("experiment", [f"experiment={ROOT / 'experiments' / 'report_dropout.yaml'}", "hidden=16"], {"dropout": "0.2"}),
+        ("experiment", [f"experiment={ROOT / 'experiments' / 'report_dropout.yaml'}", "hidden=16"], {"dropout": "0.5"}),
     ],
 )
 def test_mlflow_run(
@@ -79,4 +79,4 @@ def test_mlflow_run(
     config = read_run(run).config
     assert config is not None
     assert (config["hidden"], config.epochs, config.learning_rate) == ((16,), 1, 0.001)
-    assert "valid/accuracy" in run.data.metrics
+    assert "test/accuracy" in run.data.metrics

@@ -10,6 +10,8 @@ from kmnist.data import Dataset, DataSpec, Images
 from kmnist.data.spec import labels
 from kmnist.experiment.results import Evaluated
 from kmnist.models.families import Family, NetSettings
+from kmnist.report import Report, Section
+from kmnist.report.blocks import Paragraph
 from kmnist.tuning.pruners import Pruner
 from kmnist.tuning.samplers import Place
 
@@ -64,6 +66,12 @@ def least_recall(log_probabilities: Tensor, labels: Tensor) -> float | None:
 def dot(evaluated: Evaluated) -> bytes:
     """A figure."""
     return f"{evaluated.result.test.accuracy}".encode()
+
+
+def count(report: Report) -> Section:
+    """A section of a report."""
+    runs = len(report.sources)
+    return Section("Count", [Paragraph(f"It is of **{runs}** runs.")], {"runs": runs})
 
 
 def middle(place: Place) -> samplers.BaseSampler:

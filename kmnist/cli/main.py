@@ -25,6 +25,7 @@ app = App(
 app.command("kmnist.cli.train:train", help="Train a network and track it.")
 app.command("kmnist.cli.tune:tune", help="Search for good settings: a study of many runs.")
 app.command("kmnist.cli.studies:studies", help="List studies, how far they are, and their best.")
+app.command("kmnist.cli.report:report", help="Write a report of tracked runs: HTML, and Markdown with figures.")
 app.command("kmnist.cli.registry:register", help="Make a version of the registered model from a run.")
 app.command("kmnist.cli.registry:promote", help="Give a version the alias champion, if it passes the gate.")
 app.command("kmnist.cli.registry:rollback", help="Put the alias back on the version before.")

@@ -34,6 +34,7 @@ def train(
     tracking_uri: TrackingUri = None,
     experiment_name: ExperimentName = "kmnist",
     run_name: Annotated[str | None, Parameter(show_default=False)] = None,
+    diagnostics: Annotated[bool, Parameter(negative="--no-diagnostics")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Train a network and track it.
@@ -48,6 +49,9 @@ def train(
         id of a run to go on with after its last whole epoch, as if it had never stopped
     run_name
         name of the run in MLflow [default: what it is]
+    diagnostics
+        measure gradients, updates, dead ReLUs, margins and calibration after each epoch; the training is the same
+        without
     """
     given = given_settings([settings], experiment)
     if resume is not None:
@@ -107,6 +111,7 @@ def train(
                 resume=checkpoint,
                 measure_load=SystemMetrics().sample,
                 on_epoch=on_epoch,
+                diagnostics=diagnostics,
             )
     except KeyboardInterrupt:
         screen.interrupted(run, work_dir)

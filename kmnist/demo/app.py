@@ -18,8 +18,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from kmnist.data.spec import DataSpec
-from kmnist.demo.font import font_of
 from kmnist.errors import PictureError
+from kmnist.fonts import font_of
 from kmnist.inference import Classifier, read_picture, to_kmnist
 from kmnist.inference.formats import SUFFIXES
 
@@ -36,7 +36,11 @@ def build_app(classifier: Classifier, hosts: Sequence[str]) -> Starlette:
         classifier: whose answers are shown; it is asked from several threads.
         hosts: the names that the page may be asked for by; ``*``: by any.
     """
-    page, font, limiter = _page(classifier), font_of(classifier.spec), CapacityLimiter(AT_ONCE)
+    page, font, limiter = (
+        _page(classifier),
+        font_of("".join(label.glyph for label in classifier.spec.classes)),
+        CapacityLimiter(AT_ONCE),
+    )
 
     async def show_page(request: Request) -> Response:
         return HTMLResponse(page)

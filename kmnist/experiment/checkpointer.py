@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from kmnist import record
 from kmnist.checkpoint import Checkpoint, save_checkpoint
 from kmnist.config import LAST, TrainConfig
+from kmnist.experiment.diagnosis import DiagnosisLog
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.figures import confusion_matrix_image
 from kmnist.metrics import Metrics
 from kmnist.training.compute import Compute
+from kmnist.training.diagnostics import Diagnosis
 from kmnist.training.fit import Epoch
 from kmnist.training.optimisation import evaluated_weights
 
@@ -37,6 +39,7 @@ class Checkpointer:
         kept: the names of its weights that are from elsewhere.
         measure_load: gives the machine's load since it was called last, as metrics.
         resume: what to go on from.
+        diagnose: whether the network is diagnosed after each epoch, which changes no number of it.
     """
 
     def __init__(
@@ -50,10 +53,14 @@ class Checkpointer:
         kept: list[str],
         measure_load: Callable[[], dict[str, float]],
         resume: Checkpoint | None,
+        diagnose: bool,
     ) -> None:
         self._config, self._compute, self._splits = config, compute, splits
         self._run, self._folder, self._model, self._measure_load = run, folder, model, measure_load
         self._kept = kept
+        done = len(resume.epochs) if resume else 0
+        self._diagnoses = DiagnosisLog(splits, compute, folder, done) if diagnose else None
+        self._weights: dict[str, Tensor] = resume.model if resume else {}  # of the last epoch, as they are trained
         self._objective = None if config.select_by == LAST else record.Objective.of(config.select_by)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kmnist-checkpointer")
         self._writing: Future[None] | None = None
@@ -78,7 +85,8 @@ class Checkpointer:
     def keep(self, epoch: Epoch) -> None:
         """Take an epoch and, if it is the best so far, its weights."""
         assert epoch.live is not None
-        weights = _copy(self._model.state_dict())
+        diagnosis = self._diagnoses.measure(self._model, self._weights) if self._diagnoses else None
+        weights = self._weights = _copy(self._model.state_dict())
         self.last_weights = _copy(epoch.live.optimisation.weights_to_evaluate())
         if not self.epochs or self._is_better(epoch, self.best):
             self.best, self.best_weights = replace(epoch, live=None), self.last_weights
@@ -99,10 +107,11 @@ class Checkpointer:
             kept=self._kept,
         )
         self._wait()
-        self._writing = self._thread.submit(self._write, checkpoint)
+        self._writing = self._thread.submit(self._write, checkpoint, diagnosis)
 
-    def _write(self, checkpoint: Checkpoint) -> None:
-        checkpoint = replace(checkpoint, load=self._measure_load())
+    def _write(self, checkpoint: Checkpoint, diagnosis: Diagnosis | None) -> None:
+        found = self._diagnoses.write(checkpoint.epochs[-1].number, diagnosis) if self._diagnoses and diagnosis else {}
+        checkpoint = replace(checkpoint, load={**self._measure_load(), **found})
         save_checkpoint(checkpoint, self._folder)
         self._log(checkpoint)
 

@@ -64,6 +64,7 @@ class TrainOptions(TypedDict, total=False):
     resume: Checkpoint | None
     measure_load: Callable[[], dict[str, float]]
     on_epoch: OnEpoch
+    diagnostics: bool
 
 
 def train(
@@ -98,6 +99,8 @@ def train(
         tested, log_probabilities = evaluate(trained.model, test, trained.compute.device)
         calibration = _calibrate(trained, splits.valid)
     result = Result(trained.epochs, trained.best, tested, test_last, trained.seconds)
+    if options.get("diagnostics", True):
+        run.log_file((folder / record.LAYERS).read_bytes(), f"{record.REPORTS}/{record.LAYERS}")
     log_results(Evaluated(config, splits, test, result, log_probabilities.numpy(), calibration), run)
     linked = {**epoch_metrics(result.best), **split_metrics(record.TEST, tested)}
     best = result.best
@@ -125,6 +128,7 @@ def train_epochs(
     resume: Checkpoint | None = None,
     measure_load: Callable[[], dict[str, float]] = dict,
     on_epoch: OnEpoch = lambda epoch, best: None,
+    diagnostics: bool = True,
 ) -> Trained:
     """The part of :func:`train` that a search may do: it is given no test split. The other arguments are the same.
 
@@ -140,6 +144,8 @@ def train_epochs(
             never stopped.
         measure_load: gives the machine's load since it was called last, as metrics.
         on_epoch: called with each epoch and the best so far; what it raises ends the training.
+        diagnostics: measure gradients, updates, dead units and calibration after each epoch; the training is the same
+            without, bit for bit.
 
     Raises:
         CheckpointError: a checkpoint cannot be written.
@@ -157,7 +163,9 @@ def train_epochs(
         compute = resume.compute
         model.load_state_dict(resume.model)
     started = time.perf_counter()
-    with Checkpointer(config, compute, splits, run, folder, model, kept, measure_load, resume) as checkpointer:
+    with Checkpointer(
+        config, compute, splits, run, folder, model, kept, measure_load, resume, diagnostics
+    ) as checkpointer:
         state = resume.train_state if resume else None
         if not checkpointer.should_stop:
             augmentation = Augmentation(config)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kmnist.data.spec import DataSpec
-from kmnist.figures.style import as_png, figure_of
+from kmnist.figures.style import SERIES, as_png, figure_of
 
 Counts = npt.NDArray[np.int64]
 MOST_ROWS = 25  # of classes, in one column
@@ -61,7 +61,7 @@ def class_distribution(splits: Mapping[str, Counts], spec: DataSpec) -> Any:
     for place, (name, labels) in enumerate(splits.items()):
         counts = np.bincount(labels, minlength=classes)
         at = np.arange(classes) - 0.4 + (place + 0.5) * width
-        bars = axes.bar(at, counts, width * 0.92, label=f"{name} ({len(labels):,})")
+        bars = axes.bar(at, counts, width * 0.92, color=SERIES[place % len(SERIES)], label=f"{name} ({len(labels):,})")
         if classes <= MOST_ROWS:
             axes.bar_label(bars, fontsize=7, padding=2)
     lines = (label.glyph if classes > MOST_ROWS else f"{label.glyph} {label.text}" for label in spec.classes)

@@ -30,8 +30,8 @@ from kmnist.prediction.picture import Picture
 ROWS = 10 * BATCH  # of a part: whole batches, or resumed answers would differ in their last bits
 SECONDS = 30  # after which a part may be smaller
 NEAR = 1e-3  # what the same network may differ by on another computer
-KINDS = {name: {bool: pa.bool_(), float: pa.float32()}.get(kind, pa.string()) for name, kind in FIELDS.items()}
-KINDS["class"] = pa.int8()
+KINDS = {name: pa.float32() for name, kind in FIELDS.items() if kind is float}
+KINDS |= {"class": pa.int8(), "unsure": pa.bool_()}
 SCHEMA = pa.schema([(name, KINDS.get(name, pa.string())) for name in COLUMNS])
 
 

@@ -19,6 +19,7 @@ from kmnist.tracking.heartbeat import TAG
 #: Entry points of ``MLproject``, by the command that they start.
 TRAIN = ("main", "experiment")
 TUNE = ("tune",)
+REPORT = ("report",)
 
 
 def project_run(client: MlflowClient, entry_points: Collection[str]) -> Run | None:
