@@ -13,6 +13,9 @@ from optuna.trial import FrozenTrial
 from kmnist import record
 from kmnist.data import Dataset, load_dataset
 from kmnist.errors import Incomplete, StudyError, root_reason
+from kmnist.jobs.engine import Engine
+from kmnist.jobs.executor import Executor
+from kmnist.jobs.reach import require_reachable
 from kmnist.jobs.worker import WorkerTask
 from kmnist.registry import fetch_initial
 from kmnist.tracking import (
@@ -27,15 +30,16 @@ from kmnist.tracking import (
     run_page,
     run_url,
 )
-from kmnist.training.compute import resolve_device
 from kmnist.tuning.confirm import confirmation_of, confirmations_table
 from kmnist.tuning.definition import Budget, parse
 from kmnist.tuning.liveness import Session
+from kmnist.tuning.pool import Job
 from kmnist.tuning.report import StudyReport
 from kmnist.tuning.storage import STORAGE_IS_AWAY, StudyStorage, open_storage
 from kmnist.tuning.study import TrackedStudy, create_study, find_study, require_same
 from kmnist.tuning.supervise import NoReport, Report, supervise
 from kmnist.tuning.table import best_trial
+from kmnist.tuning.worker import Worker
 
 
 class View(Protocol):
@@ -73,9 +77,7 @@ class Places:
         experiment_name: that a new study's runs belong to.
         data_dir: of the data set's files.
         work_dir: for checkpoints and journals.
-        device: to compute on.
-        workers: processes on this machine.
-        threads: that each computes with; ``None``: as many as are found to be fastest.
+        engine: what carries the workers.
         progress: whether a download shows a bar.
     """
 
@@ -84,9 +86,7 @@ class Places:
     experiment_name: str
     data_dir: Path
     work_dir: Path
-    device: str
-    workers: int
-    threads: int | None
+    engine: Engine
     progress: bool
 
 
@@ -106,7 +106,8 @@ def run_study(places: Places, view: View, name: str | None, file: Path | None, g
     """
     storage = open_storage(places.storage)
     try:
-        study = _run_study(places, view, storage, name, file, given)
+        with places.engine.open() as executor:
+            study = _run_study(places, view, storage, executor, name, file, given)
         runs = {study.optuna.user_attrs["run_id"], *(trial.user_attrs.get("run_id") for trial in study.trials())}
     except STORAGE_IS_AWAY as error:
         raise StudyError(
@@ -126,12 +127,14 @@ def _run_study(
     places: Places,
     view: View,
     storage: StudyStorage,
+    executor: Executor,
     name: str | None,
     file: Path | None,
     given: Mapping[str, Any],
 ) -> TrackedStudy:
-    device = resolve_device(places.device)
+    seats = places.engine.seats(executor)
     client = connect(places.tracking_uri)
+    require_reachable(executor, storage, client.tracking_uri)
     made = project_run(client, TUNE)
     study, data = _open_study(places, view, storage, name, file, given)
     with study.lock():
@@ -149,22 +152,26 @@ def _run_study(
     view.study(study, entity.info.run_id)
     task = WorkerTask(
         storage=places.storage,
+        study=study.name,
         tracking_uri=client.tracking_uri,
         parent_id=entity.info.run_id,
-        work_dir=places.work_dir,
-        device=str(device),
-        threads=places.threads,
+        work_dir=places.work_dir.absolute(),
         data=data.without_test(),
         initial=fetch_initial(study.definition.config({}), tracking_uri=client.tracking_uri),
     )
 
     def work_on(worked_on: TrackedStudy, task: WorkerTask, open_report: Callable[[], Report]) -> None:
         with Session(worked_on.optuna) as session, view.trials(worked_on) as show:
+
+            def spawn(worker: str, place: int) -> Job:
+                seat = seats[place]
+                return executor.start(task, Worker(worker, session.id, seat.device, seat.threads))
+
             supervise(
                 worked_on,
                 session.id,
-                task.spawn,
-                places.workers,
+                spawn,
+                len(seats),
                 open_report=open_report,
                 show=show,
                 say=view.say,
@@ -186,7 +193,7 @@ def _run_study(
             view.found(study, best)
             if reports and best is not None and (seeds := study.budget.confirm_seeds):
                 confirmation = confirmation_of(study, best, seeds)
-                work_on(confirmation, replace(task, test=data.test), NoReport)
+                work_on(confirmation, replace(task, study=confirmation.name, test=data.test), NoReport)
                 table = confirmations_table(confirmation.trials())
                 view.confirmed(table, reports[0].confirm(table) if len(table) else None)
     except KeyboardInterrupt:
