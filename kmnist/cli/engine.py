@@ -7,6 +7,7 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
 from kmnist.cli.options import Device
+from kmnist.errors import SettingError
 from kmnist.jobs.engine import AUTO, Engine, Kind
 
 GROUP = Group("Workers", help="Who works where; nothing of it decides the numbers.")
@@ -61,6 +62,24 @@ class EngineOptions:
     num_gpus: Annotated[
         float, Parameter(validator=Number(gte=0), help="GPUs, or a share of one, that each worker takes of the cluster")
     ] = 0.0
+
+    def for_one(self) -> tuple[str, int | None]:
+        """Device and threads of a single training.
+
+        Raises:
+            SettingError: an option is for many of them.
+        """
+        many = {
+            "workers": self.workers != 1,
+            "devices": self.devices is not None,
+            "engine": self.engine != "local",
+            "ray_address": self.ray_address is not None,
+            "num_cpus": self.num_cpus != 1,
+            "num_gpus": self.num_gpus != 0,
+        }
+        if given := [name for name, was in many.items() if was]:
+            raise SettingError(f"{', '.join(given)}: of no use to one training; add --seeds, or leave it away")
+        return self.device, self.threads
 
     def read(self) -> Engine:
         """What they mean."""

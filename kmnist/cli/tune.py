@@ -62,7 +62,8 @@ def tune(
         warm_up()
 
     from kmnist.cli.study_screen import StudyScreen
-    from kmnist.jobs.study import Places, run_study
+    from kmnist.jobs.course import Places
+    from kmnist.jobs.study import run_study
 
     places = Places(
         storage=storage,

@@ -1,10 +1,12 @@
 """``Engine``: what carries a command's workers, and which device and threads each of them gets."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from kmnist.errors import SettingError
-from kmnist.jobs.executor import Executor
+
+if TYPE_CHECKING:
+    from kmnist.jobs.executor import Executor  # which knows Optuna: the command's help needs none
 
 AUTO: Literal["auto"] = "auto"
 Kind: TypeAlias = Literal["local", "ray"]
@@ -45,7 +47,7 @@ class Engine:
     cpus: float = 1.0
     gpus: float = 0.0
 
-    def open(self) -> Executor:
+    def open(self) -> "Executor":
         """What starts the workers.
 
         Raises:
@@ -67,7 +69,7 @@ class Engine:
         devices = self._devices()
         return LocalExecutor(available_cores() if devices == ["cpu"] else len(devices))
 
-    def seats(self, executor: Executor) -> list[Seat]:
+    def seats(self, executor: "Executor") -> list[Seat]:
         """One for each worker."""
         devices = self._devices()
         workers = executor.room() if self.workers == AUTO else self.workers
