@@ -5,9 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -15,27 +13,26 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from kmnist.errors import StudyError
+from kmnist.jobs.local import CONTEXT, LocalExecutor, LocalJob
 from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim
 from kmnist.tuning.liveness import Liveness, Session
-from kmnist.tuning.pool import send_heartbeats
 from kmnist.tuning.space import suggest
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import TrackedStudy, load_study
 from kmnist.tuning.supervise import NoReport, Report, supervise
+from kmnist.tuning.worker import Worker
 from tests.postgres import Postgres
 from tests.test_study import make
 
 pytestmark = pytest.mark.long
-CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
 
 
-def work(address: str, folder: str, session: str, worker: str, heartbeats: Connection, habit: str) -> None:
+def work(address: str, folder: str, habit: str, worker: Worker) -> int:
     """A worker; ``habit`` says how it is to be endured."""
-    send_heartbeats(heartbeats)
     study = load_study(open_storage(address), "s")
     liveness, mark = Liveness(), Path(folder) / "once"
-    while (taken := claim(study, session, worker, liveness)) is not Nothing.LEFT:
+    while (taken := claim(study, worker.command, worker.id, liveness)) is not Nothing.LEFT:
         if not isinstance(taken, Claim):
             time.sleep(0.05)
             continue
@@ -54,6 +51,7 @@ def work(address: str, folder: str, session: str, worker: str, heartbeats: Conne
             _train(taken, habit)
         except ClaimLost:
             (Path(folder) / "lost").touch()
+    return 0
 
 
 def _train(taken: Claim, habit: str) -> None:
@@ -75,13 +73,12 @@ class Workers:
 
     def __init__(self, study: TrackedStudy, folder: Path, habit: str) -> None:
         self.study, self.folder, self.habit = study, folder, habit
-        self.spawned: list[BaseProcess] = []
+        self.spawned: list[LocalJob] = []
         self.said: list[str] = []
 
-    def __call__(self, name: str, session: str, worker: str, heartbeats: Connection) -> BaseProcess:
-        arguments = (self.study.storage.shown, str(self.folder), session, worker, heartbeats, self.habit)
-        self.spawned.append(CONTEXT.Process(target=work, args=arguments, daemon=True))
-        self.spawned[-1].start()
+    def start(self, worker: Worker) -> LocalJob:
+        habit = partial(work, self.study.storage.shown, str(self.folder), self.habit)
+        self.spawned.append(LocalExecutor().start(habit, worker))
         return self.spawned[-1]
 
 
@@ -99,7 +96,7 @@ def run(workers: Workers, size: int = 1, report: Report | None = None) -> None:
         supervise(
             workers.study,
             session.id,
-            workers,
+            lambda worker, place: workers.start(Worker(worker, session.id)),
             size,
             open_report=lambda: report or NoReport(),
             show=lambda trials: None,
@@ -155,8 +152,7 @@ def test_workers_that_die_one_after_the_other_end_the_command_not_the_study(tmp_
 
 def test_a_worker_that_wakes_up_when_another_has_its_trial_does_no_harm(study_address: str, tmp_path: Path) -> None:
     workers = Workers(make(study_address, trials=2), tmp_path, "stops once")
-    sent, received = CONTEXT.Pipe(duplex=False)
-    process = workers("s", "a command that the others take for dead", "stopped", received)
+    process = workers.start(Worker("stopped", "a command that the others take for dead")).process
     while not process.pid or psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
         time.sleep(0.05)
     with Session(workers.study.optuna) as session:
@@ -168,7 +164,6 @@ def test_a_worker_that_wakes_up_when_another_has_its_trial_does_no_harm(study_ad
         assert process.exitcode is None  # it waits: the trial may be given up again
         taken.end(0.1, TrialState.COMPLETE)
     process.join()
-    sent.close()
     assert process.exitcode == 0
     assert (tmp_path / "lost").exists()
     assert [trial.intermediate_values for trial in workers.study.trials()] == [{1: 0.5, 2: 0.5}, {1: 0.1}]

@@ -314,6 +314,7 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint(
     release(study, "mine", died=False)
     assert (runs.made["0"].folder / FILE_NAME).exists()
     resumed = train_one(study, runs)
+    assert runs.made["0"].tags["trial.gone_on"] == "after epoch 2, from its checkpoint"
     assert resumed.params == undisturbed.params
     assert resumed.intermediate_values == undisturbed.intermediate_values
     assert resumed.value == undisturbed.value

@@ -19,10 +19,15 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import TrialState
 
+from kmnist.checkpoint import FILE_NAME
 from kmnist.config import TrainConfig
+from kmnist.data import load_dataset
+from kmnist.tracking import ChildRuns, connect
 from kmnist.tracking.journal import LOCK, Journal
+from kmnist.tuning.liveness import Session
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import TrackedStudy, find_study, load_study
+from kmnist.tuning.worker import Worker, work
 from tests.commands import Command, environment
 from tests.postgres import Postgres
 
@@ -240,6 +245,45 @@ def test_a_worker_that_is_stopped_is_replaced_and_its_trial_goes_on_in_the_same_
     parent, [run] = runs_of(store)
     assert (parent.info.status, run.info.status) == ("FINISHED", "FINISHED")
     assert curve(store, run) == sorted(trial.intermediate_values.items())
+
+
+@pytest.mark.long
+def test_a_stopped_workers_trial_is_taken_over_and_when_it_wakes_it_does_no_harm(
+    store: str, tmp_path: Path, tune: Tune, kmnist_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two commands share a study; the worker of one is stopped in mid-trial, and goes on when all is over."""
+    monkeypatch.setattr("kmnist.tuning.liveness.GRACE_SECONDS", 3.0)
+    monkeypatch.setattr("kmnist.tuning.worker.POLL_SECONDS", 0.1)
+    address = str(tmp_path / "studies.log")
+    slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "4", "--pruner", "none", "--confirm-seeds", "0"]
+    options = ["--study", "s", "--trials", "1", "--threads", "1", *slow]
+    first = tune(*options)
+    wait_until(lambda: Path(address).exists() and find_study(open_storage(address), "s") is not None)
+    wait_until(lambda: any(trial.intermediate_values for trial in study_in(address, "s").trials()))
+    [worker] = workers_of(psutil.Process(first.pid))
+    worker.suspend()
+
+    # As `kmnist tune` does it, but in this process, where a minute is three seconds.
+    study = study_in(address, "s")
+    with Session(study.optuna) as command:
+        parent, [before] = runs_of(store)
+        start_run = ChildRuns(connect(store), parent.info.run_id, tmp_path / "runs", FILE_NAME, print)
+        data = load_dataset("sample", tmp_path).without_test()
+        work(study, Worker("other", command.id), start_run, data)
+        [ended] = study.trials()
+        worker.resume()
+        output = finish(first)
+    assert "Traceback" not in output
+    [trial] = study.trials()
+    assert trial == ended  # nothing that the one who woke had to say was taken
+    assert (trial.state, trial.user_attrs["worker"]) == (TrialState.COMPLETE, "other")
+    assert sorted(trial.intermediate_values) == [1, 2, 3, 4]
+    _, runs = runs_of(store)
+    lost, run = sorted(runs, key=lambda run: run.info.run_id != before.info.run_id)
+    assert (lost.info.status, run.info.status) == ("KILLED", "FINISHED")
+    assert run.info.run_id == trial.user_attrs["run_id"]
+    assert run.data.tags["trial.gone_on"] == "from its first epoch"
+    assert [step for step, _ in curve(store, run)] == [1, 2, 3, 4]
 
 
 @pytest.mark.long

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
+from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
     DataDir,
-    Device,
     ExperimentName,
     Quiet,
-    Threads,
+    Storage,
     TrackingUri,
     TrainSettings,
     WorkDir,
@@ -19,7 +20,7 @@ from kmnist.cli.options import (
     run_folder,
 )
 from kmnist.config import TrainConfig
-from kmnist.errors import CheckpointError, Incomplete
+from kmnist.errors import CheckpointError, Incomplete, SettingError
 
 
 def train(
@@ -29,8 +30,9 @@ def train(
     resume: Annotated[str | None, Parameter(show_default=False)] = None,
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
-    device: Device = "auto",
-    threads: Threads = None,
+    seeds: Annotated[int | None, Parameter(validator=Number(gte=1), show_default=False)] = None,
+    workers: EngineOptions | None = None,
+    storage: Storage = "studies.log",
     tracking_uri: TrackingUri = None,
     experiment_name: ExperimentName = "kmnist",
     run_name: Annotated[str | None, Parameter(show_default=False)] = None,
@@ -47,6 +49,8 @@ def train(
         YAML file of settings; those on the command line win over it
     resume
         id of a run to go on with after its last whole epoch, as if it had never stopped
+    seeds
+        train the same settings with so many seeds, below one run with their mean and deviation: --seed and the next
     run_name
         name of the run in MLflow [default: what it is]
     diagnostics
@@ -54,6 +58,34 @@ def train(
         without
     """
     given = given_settings([settings], experiment)
+    options = workers or EngineOptions()
+    if seeds is not None:
+        if resume is not None:
+            raise SettingError(f"seeds={seeds}: is not for --resume; the same command without it goes on by itself")
+        config = TrainConfig.parse(given)
+        require_writable_folder(work_dir)
+        engine = options.read()
+        if engine.kind == "local":
+            from kmnist.jobs.local import warm_up
+
+            warm_up()
+
+        from kmnist.cli.seeds import train_seeds
+        from kmnist.jobs.course import Places
+
+        places = Places(
+            storage=storage,
+            tracking_uri=tracking_uri,
+            experiment_name=experiment_name,
+            data_dir=data_dir,
+            work_dir=work_dir,
+            engine=engine,
+            progress=not quiet,
+        )
+        name = run_name or f"{_run_name(config, experiment)} and {seeds - 1} more seeds"
+        train_seeds(places, name, config, seeds, quiet=quiet)
+        return
+    device, threads = options.for_one()
     if resume is not None:
         from kmnist.checkpoint import load_checkpoint
 

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
+from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
     BudgetSettings,
     DataDir,
-    Device,
     ExperimentName,
     FixedSettings,
     MethodSettings,
@@ -29,12 +28,10 @@ def tune(
     budget: BudgetSettings | None = None,
     study: Annotated[str | None, Parameter(env_var="KMNIST_STUDY", show_default=False)] = None,
     study_file: Annotated[Path | None, Parameter(show_default=False)] = None,
-    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
-    threads: Annotated[int | None, Parameter(validator=Number(gte=1), show_default=False)] = None,
+    workers: EngineOptions | None = None,
     storage: Storage = "studies.log",
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
-    device: Device = "auto",
     tracking_uri: TrackingUri = None,
     experiment_name: ExperimentName = "kmnist",
     quiet: Quiet = False,
@@ -50,10 +47,6 @@ def tune(
         name of the study [default: architecture and time]
     study_file
         YAML file: settings, method, budget, and `search` with the ranges; what is given on the command line wins
-    workers
-        processes on this machine
-    threads
-        that each worker computes with [default: 1; with one worker, as many as trial steps show to be fastest]
     """
     from kmnist.tuning.definition import parse
 
@@ -62,12 +55,15 @@ def tune(
         parse(given)  # what is wrong in it is said at once, before seconds of imports
     require_writable_folder(work_dir)
 
-    from kmnist.jobs.worker import warm_up
+    engine = (workers or EngineOptions()).read()
+    if engine.kind == "local":
+        from kmnist.jobs.local import warm_up
 
-    warm_up()
+        warm_up()
 
     from kmnist.cli.study_screen import StudyScreen
-    from kmnist.jobs.study import Places, run_study
+    from kmnist.jobs.course import Places
+    from kmnist.jobs.study import run_study
 
     places = Places(
         storage=storage,
@@ -75,9 +71,7 @@ def tune(
         experiment_name=experiment_name,
         data_dir=data_dir,
         work_dir=work_dir,
-        device=device,
-        workers=workers,
-        threads=1 if threads is None and workers > 1 else threads,
+        engine=engine,
         progress=not quiet,
     )
     run_study(places, StudyScreen(quiet), study, study_file, given)

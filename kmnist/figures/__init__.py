@@ -6,6 +6,7 @@ from kmnist.figures.curves import learning_curves
 from kmnist.figures.errors import misclassified
 from kmnist.figures.prediction import explanations
 from kmnist.figures.samples import class_distribution, samples
+from kmnist.figures.seeds import seeds
 from kmnist.figures.study import (
     study_curves,
     study_history,
@@ -23,6 +24,7 @@ __all__ = [
     "learning_curves",
     "misclassified",
     "samples",
+    "seeds",
     "study_curves",
     "study_history",
     "study_importances",

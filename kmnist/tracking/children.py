@@ -8,8 +8,10 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from kmnist import record
+from kmnist.durable import is_held
 from kmnist.tracking.connect import ServerAway, tracking_errors
 from kmnist.tracking.creation import START_SECONDS, Creation, create_run, wait_out
+from kmnist.tracking.journal import LOCK
 from kmnist.tracking.run import MlflowRun
 
 OUTAGE_SECONDS = 3600.0  # that a trial waits
@@ -63,9 +65,10 @@ class ChildRuns:
     def __call__(self, name: str, tags: Mapping[str, str], again: bool) -> MlflowRun:
         """A new run; with ``again``, the last one that has these tags, if there is one.
 
-        A run that was begun on another machine has its checkpoint there: it ends as KILLED, and a new one begins. Its
-        process may be cut off only, and go on writing to it. A server that is away is waited for: what is logged to a
-        run can wait on disk, but the run itself is the server's to make.
+        A run that was begun on another machine has its checkpoint there, and one whose process is merely stopped has
+        its folder: it ends as KILLED, and a new one begins. Its process may be cut off only, and go on writing to it.
+        A server that is away is waited for: what is logged to a run can wait on disk, but the run itself is the
+        server's to make.
 
         Raises:
             TrackingError: the server has been away for too long, or the parent is not there.
@@ -92,9 +95,13 @@ class ChildRuns:
             return None
         entity: Run = found[0]
         folder = self._folder(entity)
-        if (folder / self._checkpoint).exists() or (folder.exists() and FROM_AN_EPOCH not in entity.data.metrics):
+        silent, begun = folder.exists() and is_held(folder / LOCK), FROM_AN_EPOCH in entity.data.metrics
+        if folder.exists() and not silent and ((folder / self._checkpoint).exists() or not begun):
             return entity
-        self._client.set_tag(entity.info.run_id, record.END_REASON, "its process died; begun again elsewhere")
+        reason = (
+            "its process gives no sign of life; begun again" if silent else "its process died; begun again elsewhere"
+        )
+        self._client.set_tag(entity.info.run_id, record.END_REASON, reason)
         self._client.set_terminated(entity.info.run_id, "KILLED")
         return None
 

@@ -14,7 +14,7 @@ from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.read import read_run
 
 MOST_READ = 1000  # runs of an experiment that are looked at, the newest
-OF_STUDIES = {record.KIND_STUDY, record.KIND_TRIAL, record.KIND_REPORT}
+NO_TRAININGS = {record.KIND_STUDY, record.KIND_TRIAL, record.KIND_EVALUATION, record.KIND_REPORT}
 MOST_BYTES = 50_000_000  # of an artifact that is read
 
 
@@ -45,7 +45,7 @@ def runs_of_experiment(client: MlflowClient, name: str) -> list[Run]:
             raise SettingError(f"experiment={name}: there is none of that name; there are: {there}")
         newest = ["attributes.start_time DESC"]
         found = client.search_runs([experiment.experiment_id], order_by=newest, max_results=MOST_READ)
-    return [run for run in found if run.data.tags.get(record.KIND) not in OF_STUDIES]
+    return [run for run in found if run.data.tags.get(record.KIND) not in NO_TRAININGS]
 
 
 def runs_of_study(client: MlflowClient, name: str) -> tuple[Run, list[Run]]:

@@ -74,6 +74,12 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
+def resolve_devices() -> list[str]:
+    """Every CUDA GPU of this machine, else the CPU: for workers, of which each gets one."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [f"cuda:{number}" for number in range(gpus)] if gpus > 1 else [str(resolve_device())]
+
+
 def resolve_precision(precision: str, device: torch.device) -> str:
     """``auto`` is bf16 where the processor multiplies bf16 in hardware (AMX, AVX512-BF16, GPUs from Ampere on)."""
     if precision != "auto":

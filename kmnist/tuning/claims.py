@@ -121,7 +121,7 @@ def claim(study: TrackedStudy, session: str, worker: str, liveness: Liveness) ->
 
     Args:
         study: to work on.
-        session: of the command.
+        session: whose signs of life say that the trial is being worked on.
         worker: id of who asks.
         liveness: knows the dead sessions.
     """

@@ -1,20 +1,61 @@
 """The best settings trained again with other seeds: what was the best of many on one split looks better than it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from optuna.trial import FrozenTrial
 
+from kmnist.config import LAST, TrainConfig
+from kmnist.errors import SettingError
+from kmnist.record import Objective
 from kmnist.settings import Choices
 from kmnist.tuning.definition import Budget, Definition, Method
+from kmnist.tuning.storage import StudyStorage
 from kmnist.tuning.study import TrackedStudy, create_study
 from kmnist.tuning.table import chosen_of
 
 
-def confirmation_of(study: TrackedStudy, best: FrozenTrial, seeds: int) -> TrackedStudy:
+def seeds_study(
+    storage: StudyStorage,
+    name: str,
+    config: TrainConfig,
+    seeds: Sequence[int],
+    data: dict[str, str],
+    confirms: str | None = None,
+) -> TrackedStudy:
     """A study over the seed alone: a grid without pruning, whose trials are whole runs, evaluated on test once each.
 
     Being a study it is shared among workers, survives what they do not, and goes on where it stopped.
+
+    Args:
+        storage: where it is kept.
+        name: of the study.
+        config: what all of them are trained with, but for the seed.
+        seeds: those.
+        data: what it is about.
+        confirms: the name of the study whose best settings these are.
+
+    Raises:
+        SettingError: the settings choose no epoch by validation, which the study is judged by.
+    """
+    if config.select_by == LAST:
+        raise SettingError("select_by=last: seeds are compared on validation; give valid_accuracy or valid_loss")
+    changed = {**config.changed(), "epochs": str(config.epochs)}
+    settings = {name: text for name, text in changed.items() if name not in ("seed", "select_by")}
+    metric = Objective.of(config.select_by).name
+    method = Method.parse({"sampler": "grid", "pruner": "none", "metric": metric})
+    definition = Definition(settings, {"seed": Choices(values=tuple(seeds))}, method, confirms=confirms)
+    budget = Budget.parse({"trials": len(seeds), "confirm_seeds": 0})
+    return create_study(storage, name, definition, budget, data)
+
+
+def following(seed: int, places: Iterable[int]) -> list[int]:
+    """The seeds that many places behind one."""
+    return [(seed + place) % 2**32 for place in places]
+
+
+def confirmation_of(study: TrackedStudy, best: FrozenTrial, seeds: int) -> TrackedStudy:
+    """The study that trains the settings of a trial again.
 
     Args:
         study: whose best trial is confirmed.
@@ -22,15 +63,9 @@ def confirmation_of(study: TrackedStudy, best: FrozenTrial, seeds: int) -> Track
         seeds: how many; they follow the seed that the trial was trained with.
     """
     config = study.definition.config(chosen_of(best, study.definition))
-    changed = {**config.changed(), "epochs": str(config.epochs)}
-    settings = {name: text for name, text in changed.items() if name not in ("seed", "select_by")}
-    choices = Choices(values=tuple((config.seed + place) % 2**32 for place in range(1, seeds + 1)))
-    method = Method.parse({"sampler": "grid", "pruner": "none", "metric": study.definition.method.metric})
-    definition = Definition(settings, {"seed": choices}, method, confirms=study.name)
     name = f"{study.name}.trial-{best.number}.seeds-{seeds}"
-    return create_study(
-        study.storage, name, definition, Budget.parse({"trials": seeds, "confirm_seeds": 0}), study.data
-    )
+    others = following(config.seed, range(1, seeds + 1))
+    return seeds_study(study.storage, name, config, others, study.data, confirms=study.name)
 
 
 def confirmations_table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Signs of life: which commands work on a study, and which of them died without a word.
+"""Signs of life: which commands and workers are at work on a study, and which of them died without a word.
 
 Optuna's heartbeat works inside ``Study.optimize`` on a database only, fails the trial and enqueues a copy. Ours works
 on any storage, and leaves the trial as it is, for another worker to go on with.
@@ -20,14 +20,24 @@ BEAT_SECONDS = 10.0
 GRACE_SECONDS = 60.0
 
 
+def new_id() -> str:
+    """For a command or a worker: unlike the number of its process, no other machine has the same."""
+    return uuid.uuid4().hex[:12]
+
+
 class Session:
-    """A command at work on a study, for as long as the ``with`` block lasts.
+    """A command, or one worker of it, at work on a study, for as long as the ``with`` block lasts.
 
     Its record is an attribute of the study: host, process and a counter that a thread turns.
+
+    Args:
+        study: that is worked on.
+        id: of a worker; ``None``: a new one, of a command.
+        command: id of the worker's command.
     """
 
-    def __init__(self, study: Study) -> None:
-        self.id = uuid.uuid4().hex[:12]
+    def __init__(self, study: Study, id: str | None = None, command: str | None = None) -> None:
+        self.id = id or new_id()
         self._study = study
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="kmnist-session", daemon=True)
@@ -36,6 +46,8 @@ class Session:
             "pid": os.getpid(),
             "beat": 0,
         }
+        if command is not None:
+            self._record["command"] = command
 
     def __enter__(self) -> "Session":
         self._write()
@@ -69,18 +81,19 @@ class Liveness:
     def is_dead(self, session: str, study_attrs: Mapping[str, Any]) -> bool:
         """Whether a session has ended or died.
 
-        On this machine it is dead at once when its process is gone, and not while somebody has merely stopped it. Else
-        it is dead when its counter has stood still for a minute *of our clock*, and of one that nobody sets: the
-        clocks of two machines are not compared.
+        On this machine it is dead at once when its process is gone, and not while somebody has merely stopped the
+        command, with its workers or without. Else it is dead when its counter has stood still for a minute *of our
+        clock*, and of one that nobody sets: the clocks of two machines are not compared. So a worker that alone is
+        stopped, or hangs, or is cut off with its machine, is dead, too.
         """
         record = study_attrs.get(PREFIX + session)
         if record is None or record["beat"] is None:
             return True
+        command = study_attrs.get(PREFIX + record["command"]) if "command" in record else record
         if record["host"] == socket.gethostname():
-            status = _status(record["pid"])
-            if status in (None, psutil.STATUS_ZOMBIE):
+            if _status(record["pid"]) in (None, psutil.STATUS_ZOMBIE):
                 return True
-            if status == psutil.STATUS_STOPPED:
+            if command and command["host"] == record["host"] and _status(command["pid"]) == psutil.STATUS_STOPPED:
                 return False
         beat, since = self._seen.get(session, (None, 0.0))
         if beat != record["beat"]:

@@ -1,63 +1,67 @@
-"""The worker processes of one command: started, replaced when they die or hang, and ended.
+"""The workers of one command: started, replaced when they die or hang, and ended, wherever they are.
 
-A worker that lives says so every second through a pipe, from a thread of its own: an epoch may take an hour. One that
-says nothing for a minute is stopped, or hangs with its interpreter, and is killed: from there on it is one that died.
+A worker that lives gives signs of life, from a thread of its own: an epoch may take an hour. One that gives none for a
+minute is stopped, or hangs with its interpreter, and is killed: from there on it is one that died.
 """
 
 import threading
 import time
-import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from kmnist.errors import StudyError
 from kmnist.tuning.claims import release
+from kmnist.tuning.liveness import new_id
 from kmnist.tuning.study import TrackedStudy
 
-BEAT_SECONDS = 1.0
+LISTEN_SECONDS = 1.0
 SILENT_SECONDS = 60.0  # without a sign of life: then a worker hangs
 END_SECONDS = 30.0  # for interrupted workers to end their runs
 MOST_FAILURES = 3  # of each worker, with no trial ended between them
 
-#: Starts a worker process: (study's name, session, worker's id, where to it sends its signs of life).
-Spawn: TypeAlias = Callable[[str, str, str, Connection], BaseProcess]
+
+class Job(Protocol):
+    """A worker at work in a process of its own, on this machine or another. Asked by two threads at once."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words, for example ``process 4711``."""
+
+    @property
+    def exitcode(self) -> int | None:
+        """0: it found nothing left to do; below 0: it died; ``None``: it has not ended."""
+
+    def is_heard(self) -> bool:
+        """Whether it has given a sign of life since this was asked last; true, too, before it begins and at its end."""
+
+    def terminate(self) -> None:
+        """Interrupt it: it gives up its trial, and ends its run."""
+
+    def kill(self) -> None:
+        """End it without a word. It counts as ended from now on, even where it cannot be reached."""
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end, but no longer than that."""
 
 
-def send_heartbeats(connection: Connection) -> None:
-    """In a worker: give signs of life, for as long as this process runs and somebody listens."""
-
-    def send() -> None:
-        with suppress(OSError):  # the pool is gone
-            while True:
-                connection.send_bytes(b".")
-                time.sleep(BEAT_SECONDS)
-
-    threading.Thread(target=send, name="kmnist-heartbeat", daemon=True).start()
+#: Starts a worker: (its id, which of the pool's places it has: 0, 1, ...).
+Spawn: TypeAlias = Callable[[str, int], Job]
 
 
 @dataclass
 class _Worker:
-    """A worker process, as its pool sees it."""
+    """A worker, as its pool sees it."""
 
     id: str
-    process: BaseProcess
-    heartbeats: Connection
+    job: Job
     heard: float = field(default_factory=time.monotonic)
     given_up: bool = False
 
     def hangs(self) -> bool:
-        """Whether it lives, but has been silent for too long; told once. Listens to what it has sent."""
-        try:
-            while self.heartbeats.poll():
-                self.heartbeats.recv_bytes()
-                self.heard = time.monotonic()
-        except (EOFError, OSError):  # it has ended; to ask the process itself is for one thread only
-            self.given_up = True
+        """Whether it has been silent for too long; told once."""
+        if self.job.is_heard():
+            self.heard = time.monotonic()
         silent = time.monotonic() - self.heard > SILENT_SECONDS
         self.given_up, told = self.given_up or silent, self.given_up
         return silent and not told
@@ -68,14 +72,13 @@ class Pool:
 
     Args:
         study: to work on.
-        session: id of the command's.
         spawn: starts a worker.
         size: how many workers.
         say: told about what hangs.
     """
 
-    def __init__(self, study: TrackedStudy, session: str, spawn: Spawn, size: int, say: Callable[[str], None]) -> None:
-        self._study, self._session, self._spawn, self._size, self._say = study, session, spawn, size, say
+    def __init__(self, study: TrackedStudy, spawn: Spawn, size: int, say: Callable[[str], None]) -> None:
+        self._study, self._spawn, self._size, self._say = study, spawn, size, say
         self._workers: list[_Worker] = []
         self._failures = 0
         self._ended = threading.Event()
@@ -89,7 +92,7 @@ class Pool:
             StudyError: workers die one after the other.
         """
         for place, worker in enumerate(self._workers):
-            if status := worker.process.exitcode:
+            if status := worker.job.exitcode:
                 release(self._study, worker.id, died=status < 0)
                 self._failures += 1
                 if self._failures >= MOST_FAILURES * self._size:
@@ -97,35 +100,32 @@ class Pool:
                         f"{self._failures} workers of study {self._study.name!r} ended one after the other, the last "
                         f"with exit status {status}; nothing is lost: mend what they said, then go on with it"
                     )
-                self._workers[place] = self._start()
+                self._workers[place] = self._start(place)
         while len(self._workers) < self._size:
-            self._workers.append(self._start())
-        return any(worker.process.exitcode is None for worker in self._workers)
+            self._workers.append(self._start(len(self._workers)))
+        return any(worker.job.exitcode is None for worker in self._workers)
 
     def forgive(self) -> None:
         """A trial has ended: what failed before was not the study's fault."""
         self._failures = 0
 
-    def _start(self) -> _Worker:
-        identity = uuid.uuid4().hex[:12]
-        ours, theirs = Pipe(duplex=False)
-        process = self._spawn(self._study.name, self._session, identity, theirs)
-        theirs.close()
-        return _Worker(identity, process, ours)
+    def _start(self, place: int) -> _Worker:
+        identity = new_id()
+        return _Worker(identity, self._spawn(identity, place))
 
     def _listen(self) -> None:
         looked = time.monotonic()
-        while not self._ended.wait(BEAT_SECONDS):
-            stood_still = time.monotonic() - looked - BEAT_SECONDS  # this process itself: it could not hear
+        while not self._ended.wait(LISTEN_SECONDS):
+            stood_still = time.monotonic() - looked - LISTEN_SECONDS  # this process itself: it could not hear
             looked = time.monotonic()
             for worker in list(self._workers):
                 worker.heard += stood_still
                 if worker.hangs():
                     self._say(
-                        f"worker {worker.id} (process {worker.process.pid}) has given no sign of life for "
+                        f"worker {worker.id} ({worker.job.place}) has given no sign of life for "
                         f"{SILENT_SECONDS:g} seconds: it is killed, and another goes on with its trial"
                     )
-                    worker.process.kill()
+                    worker.job.kill()
 
     def __enter__(self) -> "Pool":
         self._listener.start()
@@ -136,14 +136,13 @@ class Pool:
         self._ended.set()
         self._listener.join()
         for worker in self._workers:
-            if worker.process.is_alive():
-                worker.process.terminate()
+            if worker.job.exitcode is None:
+                worker.job.terminate()
         deadline = time.monotonic() + END_SECONDS
         for worker in self._workers:
-            worker.process.join(max(deadline - time.monotonic(), 0.1))
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-            worker.heartbeats.close()
+            worker.job.join(max(deadline - time.monotonic(), 0.1))
+            if worker.job.exitcode is None:
+                worker.job.kill()
+                worker.job.join(END_SECONDS)
         for worker in self._workers:
             release(self._study, worker.id, died=False)

@@ -43,6 +43,10 @@ class StudyStorage(Protocol):
     def shown(self) -> str:
         """The address, without its password."""
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it can be reached from its own machine only."""
+
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Hold a lock that one process at a time can hold, on any machine, and that a killed one cannot keep."""
 
@@ -96,6 +100,8 @@ def reading(shown: str) -> Iterator[None]:
 class FileStorage:
     """An append-only file of Optuna's, shared by the processes of one machine."""
 
+    is_file = True
+
     def __init__(self, path: Path) -> None:
         self.shown = str(path)
         self._path = path
@@ -137,6 +143,8 @@ class _KillProofLock(JournalFileOpenLock):
 
 class PostgresStorage:
     """A PostgreSQL database, reached with psycopg. A process holds one connection, two while it has the lock."""
+
+    is_file = False
 
     def __init__(self, url: URL, shown: str) -> None:
         self.shown = shown

@@ -40,7 +40,7 @@ def supervise(
     show: Callable[[Sequence[FrozenTrial]], None],
     say: Callable[[str], None],
 ) -> None:
-    """Work on a study until its budget is met, with ``workers`` processes.
+    """Work on a study until its budget is met, with ``workers`` workers.
 
     Args:
         study: to work on.
@@ -59,7 +59,7 @@ def supervise(
     leading: tuple[Report, _Clock] | None = None
     ended, over = 0, False
     try:
-        with Pool(study, session, spawn, workers, say) as pool:
+        with Pool(study, spawn, workers, say) as pool:
             working, answered = True, time.monotonic()
             while working:
                 try:

@@ -116,6 +116,9 @@ def _train(claim: Claim, run: TrialRun, means: Means) -> float:
     splits = means.splits_for(config)
     pruning = _Pruning(claim, config)
     resume = _checkpoint(run.folder, config, splits)
+    if "deaths" in trial.user_attrs:
+        begun = f"after epoch {len(resume.epochs)}, from its checkpoint" if resume else "from its first epoch"
+        run.log_tags({record.GONE_ON: begun})
     if resume is not None:
         for epoch in resume.epochs:
             pruning.report(epoch)

@@ -10,7 +10,7 @@ from kmnist.data import Images, TrainingData
 from kmnist.experiment import Splits, prepare
 from kmnist.models.transfer import InitialWeights
 from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim, release
-from kmnist.tuning.liveness import Liveness
+from kmnist.tuning.liveness import Liveness, Session
 from kmnist.tuning.runs import StartRun
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.trial import Means, run_trial
@@ -23,14 +23,14 @@ class Worker:
     """One worker of a command.
 
     Attributes:
-        id: of its own.
-        session: id of the command's.
+        id: of its own, under which it gives signs of life.
+        command: id of its command's session.
         device: that it was given.
         threads: that it was given.
     """
 
     id: str
-    session: str
+    command: str
     device: str = "cpu"
     threads: int | None = 1
 
@@ -69,14 +69,15 @@ def work(
         return split(config.valid_fraction, config.seed)
 
     means = Means(start_run, splits_for, test, initial, measure_load, worker.device, worker.threads)
-    while (taken := claim(study, worker.session, worker.id, liveness)) is not Nothing.LEFT:
-        if not isinstance(taken, Claim):
-            time.sleep(POLL_SECONDS)
-            continue
-        try:
-            run_trial(taken, means)
-        except ClaimLost:  # another goes on with it
-            continue
-        except BaseException:
-            release(study, worker.id, died=False)
-            raise
+    with Session(study.optuna, worker.id, worker.command) as session:
+        while (taken := claim(study, session.id, worker.id, liveness)) is not Nothing.LEFT:
+            if not isinstance(taken, Claim):
+                time.sleep(POLL_SECONDS)
+                continue
+            try:
+                run_trial(taken, means)
+            except ClaimLost:  # another goes on with it
+                continue
+            except BaseException:
+                release(study, worker.id, died=False)
+                raise
