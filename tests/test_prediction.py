@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from experiments.benchmarks.damage import damage
 from kmnist.data import Dataset
 from kmnist.durable import replace_file
 from kmnist.errors import PictureError, SettingError
@@ -287,3 +288,11 @@ def test_what_a_folder_holds_beside_pictures_is_said(saved: Path, drawn: Dataset
     assert ", ...); 1" in done.stderr
     assert "1 links to folders (link)" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+def test_damaged_files_of_every_kind_are_answered_or_refused() -> None:
+    """``python -m experiments.benchmarks.damage`` reads 2,000."""
+    found = damage(300, seed=1)
+    assert all(answered + refused for answered, refused, _ in found.values())

@@ -49,6 +49,8 @@ class Parts:
 
     def __init__(self, out: Path, command: Mapping[str, Any]) -> None:
         self._folder = out.with_name(f"{out.name}.parts")
+        self._done = out.with_name(f"{out.name}.done")
+        shutil.rmtree(self._done, ignore_errors=True)  # a kill left it
         self._lock = FileLock(self._folder / "lock", timeout=0)
         try:
             self._folder.mkdir(exist_ok=True)
@@ -118,7 +120,8 @@ class Parts:
 
     def remove(self) -> None:
         """They are in the file now."""
-        shutil.rmtree(self._folder)
+        self._folder.rename(self._done)  # at once: a kill must not leave some of them
+        shutil.rmtree(self._done)
 
     def __enter__(self) -> Self:
         return self

@@ -97,8 +97,9 @@ def cores() -> int:
 
 
 def quiet_decoders() -> None:
-    """Pillow warns of what it can read all the same."""
+    """Pillow and numpy warn of what they can read all the same."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    warnings.filterwarnings("ignore", "Reading `.npy` or `.npz`")
 
 
 def _begin() -> None:
