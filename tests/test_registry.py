@@ -18,6 +18,7 @@ from kmnist.data import Dataset, load_dataset
 from kmnist.errors import ModelError, SettingError, TrackingError
 from kmnist.experiment import prepare
 from kmnist.experiment import train as train_experiment
+from kmnist.inference.formats import READABLE
 from kmnist.registry import Rollback, find_best, list_versions, load_model, promote, register, rollback
 from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
@@ -260,7 +261,7 @@ def test_predict_gives_the_runs_accuracy_to_the_last_digit(
     accuracy = int((good["class"].to_numpy() == kmnist.test.labels).sum()) / 10_000
     assert accuracy == client.get_run(better).data.metrics["test/accuracy"]
     [failed] = answers[answers["error"] != ""].to_dict("records")
-    assert failed["error"] == "not a picture; PNG, JPEG, WEBP can be read"
+    assert failed["error"] == f"not a picture; {READABLE} can be read"
 
     some = [str(folder / f"{number:05d}.png") for number in range(3)]
     lines = kmnist_command(

@@ -101,7 +101,7 @@ def build(template_store: Path, tmp_path_factory: pytest.TempPathFactory, drawn:
 
     begin("first", name=HOSTILE, seed=1)
     begin("second", seed=2)
-    begin("without tables", arch="dropout", dropout=0.5)
+    begin("without tables", arch="dropout", dropout=0.5, batch_size=32)
     shutil.rmtree(folder / "artifacts" / ids["without tables"] / "artifacts" / "reports")
     for what in ("killed", "failed", "resumed"):
         begin(what)
@@ -190,6 +190,11 @@ def test_what_is_missing_is_named(files: Mapping[str, bytes], report: Report, ne
     assert literal(HOSTILE) in text
     by_id = {source.run.run_id: source for source in report.sources}
     assert list(by_id[nets.ids["resumed"]].curve("train", "loss")) == [1, 2, 3]
+
+
+def test_the_settings_that_differ_are_beside_each_other(files: Mapping[str, bytes]) -> None:
+    [row] = [line for line in files[MARKDOWN].decode().splitlines() if line.startswith(r"| batch\_size")]
+    assert {"64", "32"} == {cell.strip() for cell in row.split("|")[2:-1]}
 
 
 def test_every_picture_that_the_markdown_names_is_there(files: Mapping[str, bytes]) -> None:

@@ -52,7 +52,9 @@ def _git(*arguments: str) -> str:
     """Output of a git command on the repository that this file is in; empty where there is none."""
     folder = Path(__file__).resolve().parent
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["git", "--no-optional-locks", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -115,8 +115,6 @@ def _settings(report: Report) -> list[Block]:
             Paragraph(f"{'Not the defaults' if len(configs) == 1 else 'The same in all, and not the default'}: {told}.")
         )
     if differing and len(configs) > 1:
-        rows = [
-            [name, *(literal(text.get(name, "–")) for text in configs.values())] for name in map(literal, differing)
-        ]
+        rows = [[literal(name), *(literal(text.get(name, "–")) for text in configs.values())] for name in differing]
         blocks.append(Table("Settings in which the runs differ.", ["setting", *(s.letter for s in configs)], rows))
     return blocks
