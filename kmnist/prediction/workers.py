@@ -9,13 +9,14 @@ import signal
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import chain, islice
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,7 @@ from kmnist.prediction.decoding import Prepared, prepare
 from kmnist.prediction.picture import Picture
 
 CONTEXT = get_context("forkserver")
+_over: Event | None = None  # in these processes: set when nobody waits any more for what they do
 FEW = 4  # batches, for which to start a process would not pay
 AHEAD = 3  # batches in memory for each process
 
@@ -44,11 +46,12 @@ class Decoders:
         self._batches = chain(first, batches)
         self._processes = processes
         self._pool: ProcessPoolExecutor | None = None
+        self._over = CONTEXT.Event()
         self.children: list[BaseProcess] = []
         if processes > 1 and len(first) == FEW:
             before = {child.pid for child in active_children()}
             CONTEXT.set_forkserver_preload(["kmnist.prediction.decoding"])
-            self._pool = ProcessPoolExecutor(processes, CONTEXT, _begin)
+            self._pool = ProcessPoolExecutor(processes, CONTEXT, _begin, (self._over,))
             for _ in range(processes):  # they import while this process does so, too
                 self._pool.submit(os.getpid)
             self.children = [child for child in active_children() if child.pid not in before]
@@ -66,7 +69,7 @@ class Decoders:
         waiting: deque[tuple[list[Picture], Future[Prepared]]] = deque()
         try:
             for batch in self._batches:
-                waiting.append((batch, self._pool.submit(work, batch)))
+                waiting.append((batch, self._pool.submit(_unless_over, work, batch)))
                 if len(waiting) == AHEAD * self._processes:
                     yield waiting.popleft()[1].result()
             while waiting:
@@ -85,9 +88,9 @@ class Decoders:
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
         if self._pool is not None:
-            if kind is not None:  # nobody waits for what they do
-                for child in self.children:
-                    child.terminate()
+            # To terminate them would leave whoever was writing to one waiting for ever
+            # (https://github.com/python/cpython/issues/94777): they end after the batch that they are at.
+            self._over.set()
             self._pool.shutdown(cancel_futures=True)
 
 
@@ -102,7 +105,15 @@ def quiet_decoders() -> None:
     warnings.filterwarnings("ignore", "Reading `.npy` or `.npz`")
 
 
-def _begin() -> None:
+def _unless_over(work: Callable[[list[Picture]], Prepared], batch: list[Picture]) -> Prepared:
+    if _over is not None and _over.is_set():
+        raise CancelledError
+    return work(batch)
+
+
+def _begin(over: Event) -> None:
+    global _over
+    _over = over
     # A terminal sends Ctrl-C to all processes; the command's own ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
