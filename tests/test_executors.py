@@ -19,7 +19,7 @@ from kmnist.tuning.pool import Job
 from kmnist.tuning.worker import Worker
 from tests.test_tune import wait_until
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
 
 
 def ended(job: Job) -> int:
-    job.join(60)
+    job.join(180)
     assert job.exitcode is not None
     return job.exitcode
 

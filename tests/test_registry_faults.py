@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
@@ -120,6 +121,11 @@ def test_a_run_becomes_one_version(kind: Kind, proxy: FaultyServer, client: Mlfl
             client.delete_model_version(NAME, version.version)
         if client.search_registered_models():
             client.delete_registered_model(NAME)
+        [model] = client.search_logged_models(
+            [client.get_run(runs[0]).info.experiment_id], f"source_run_id = '{runs[0]}'"
+        )
+        if MLFLOW_MODEL_VERSIONS in model.tags:
+            client.delete_logged_model_tag(model.model_id, MLFLOW_MODEL_VERSIONS)
 
     def check(failed: bool) -> None:
         before = len(client.search_model_versions(f"name = '{NAME}'")) if client.search_registered_models() else 0
