@@ -33,6 +33,12 @@ KIND_EVALUATION, KIND_REPORT = "evaluation", "report"
 MODEL = "model"  # that was evaluated: the name that it was asked for by
 SOURCES = "report.sources"  # ids of the runs that a report is of
 
+#: Of a study's table of its trials; after them comes a column for each searched setting.
+TRIAL_COLUMNS = (
+    *("trial", "state", "value", "best_so_far", "best_epoch", "epochs", "seconds", "started", "ended"),
+    *("run_id", "reason"),
+)
+
 # Artifacts.
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"
 LAYERS, PREDICTIONS = "diagnostics.csv", "predictions.csv"  # in REPORTS

@@ -13,6 +13,7 @@ import cyclopts
 import matplotlib
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
@@ -22,12 +23,12 @@ from kmnist.data import Images, split_indices
 from kmnist.data.kmnist import load_kmnist
 from kmnist.inference import Classifier, to_kmnist
 from kmnist.registry import fetch_network
+from kmnist.training.diagnostics import calibration_error
 
 Pixels = npt.NDArray[np.uint8]
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Italic", "DejaVuSansMono")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789ΓΔΘΛΞΠΣΦΨΩ"
 COUNT = 500  # of each kind of noise
-BINS = 15
 app = cyclopts.App(help=__doc__, help_format="plaintext")
 
 
@@ -57,12 +58,10 @@ def nothing() -> dict[str, Pixels]:
     }
 
 
-def calibration_error(classifier: Classifier, images: Images) -> float:
-    """By how much the probability of an answer differs from how often such answers are right, on average."""
+def error_of(classifier: Classifier, images: Images) -> float:
+    """The expected calibration error on images."""
     found = classifier.predict(images.pixels)
-    sure, right = found.probabilities.max(axis=1), found.classes == images.labels
-    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
-    return float(sum(abs((right[bins == i] - sure[bins == i]).sum()) for i in range(BINS)) / len(images))
+    return calibration_error(torch.from_numpy(found.probabilities), torch.from_numpy(images.labels))
 
 
 @app.default
@@ -85,8 +84,8 @@ def measure(
             print(f"{name:14} {len(images):8,} {found.unsure.mean():8.1%} {right:14.2%}")
     for name, pixels in {"other letters": letters(), **nothing()}.items():
         print(f"{name:14} {len(pixels):8,} {classifier.predict(pixels).unsure.mean():8.1%}")
-    before = calibration_error(Classifier(saved.network, saved.spec, model, UNCALIBRATED), data.test)
-    print(f"\nexpected calibration error on test {calibration_error(classifier, data.test):.4f}, without {before:.4f}")
+    before = error_of(Classifier(saved.network, saved.spec, model, UNCALIBRATED), data.test)
+    print(f"\nexpected calibration error on test {error_of(classifier, data.test):.4f}, without {before:.4f}")
 
 
 if __name__ == "__main__":

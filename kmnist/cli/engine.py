@@ -81,8 +81,12 @@ class EngineOptions:
             raise SettingError(f"{', '.join(given)}: of no use to one training; add --seeds, or leave it away")
         return self.device, self.threads
 
-    def read(self) -> Engine:
-        """What they mean."""
+    def begin(self) -> Engine:
+        """What they mean; workers of this machine begin to import, while the command does so, too."""
+        if self.engine == "local":
+            from kmnist.jobs.local import warm_up
+
+            warm_up()
         named = self.devices.split(",") if self.devices else [self.device] if self.device != AUTO else []
         return Engine(
             kind=self.engine,

@@ -40,6 +40,7 @@ def evaluate(
     """
     from kmnist import record
     from kmnist.cli.printer import Printer
+    from kmnist.experiment.checkpointer import split_metrics
     from kmnist.experiment.evaluate import STEP, evaluate_saved
     from kmnist.prediction.labelled import find_labelled
     from kmnist.registry import fetch, tag_version
@@ -60,7 +61,7 @@ def evaluate(
         run.log_environment()
         found = evaluate_saved(fetched.saved, chosen.images, chosen.spec, chosen.split, chosen.source, run)
         if fetched.model_id:
-            named = {record.metric(record.EVALUATION, name): value for name, value in found.as_dict().items()}
+            named = split_metrics(record.EVALUATION, found)
             run.log_evaluated(fetched.model_id, chosen.images, f"{chosen.spec.name}-{chosen.split}", named, STEP)
     run.discard_folder()
     if version:

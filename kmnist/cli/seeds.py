@@ -22,10 +22,7 @@ class SeedsScreen(StudyScreen):
         if offered is None:
             self.say("no seed was trained to its end; look at their runs for the reasons")
             return
-        accuracy = table["test_accuracy"]
-        spread = f", standard deviation {accuracy.std(ddof=1):.2%}" if len(table) > 1 else ""
-        self.say(f"{len(table)} seeds: test accuracy {accuracy.mean():.2%}{spread}")
-        self.say(f"the best of them on validation is run {offered}")
+        self._seeds(f"{len(table)} seeds", table, offered)
 
     def interrupted(self, study: TrackedStudy) -> None:
         """How to go on."""

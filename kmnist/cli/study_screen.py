@@ -63,16 +63,19 @@ class StudyScreen(Printer):
                 "the best settings could not be trained again; look at the runs of the confirmation for the reasons"
             )
             return
-        accuracy = table["test_accuracy"]
-        spread = f", standard deviation {accuracy.std(ddof=1):.2%}" if len(table) > 1 else ""
-        self.say(f"confirmed with {len(table)} other seeds: test accuracy {accuracy.mean():.2%}{spread}")
-        self.say(f"the best of them on validation is run {offered}")
+        self._seeds(f"confirmed with {len(table)} other seeds", table, offered)
 
     def interrupted(self, study: TrackedStudy) -> None:
         """How to go on."""
         self.say(
             f"interrupted; no epoch that was finished is lost. Go on with the same command and --study {study.name}"
         )
+
+    def _seeds(self, what: str, table: pd.DataFrame, offered: str) -> None:
+        accuracy = table["test_accuracy"]
+        spread = f", standard deviation {accuracy.std(ddof=1):.2%}" if len(table) > 1 else ""
+        self.say(f"{what}: test accuracy {accuracy.mean():.2%}{spread}")
+        self.say(f"the best of them on validation is run {offered}")
 
     def _on_bar(self, study: TrackedStudy, bar: Progress) -> Show:
         what = "confirming" if study.definition.confirms else "trials"

@@ -64,11 +64,7 @@ def train(
             raise SettingError(f"seeds={seeds}: is not for --resume; the same command without it goes on by itself")
         config = TrainConfig.parse(given)
         require_writable_folder(work_dir)
-        engine = options.read()
-        if engine.kind == "local":
-            from kmnist.jobs.local import warm_up
-
-            warm_up()
+        engine = options.begin()
 
         from kmnist.cli.seeds import train_seeds
         from kmnist.jobs.course import Places

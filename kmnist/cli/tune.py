@@ -55,11 +55,7 @@ def tune(
         parse(given)  # what is wrong in it is said at once, before seconds of imports
     require_writable_folder(work_dir)
 
-    engine = (workers or EngineOptions()).read()
-    if engine.kind == "local":
-        from kmnist.jobs.local import warm_up
-
-        warm_up()
+    engine = (workers or EngineOptions()).begin()
 
     from kmnist.cli.study_screen import StudyScreen
     from kmnist.jobs.course import Places

@@ -41,14 +41,15 @@ class Answered:
         """(C, C)."""
         return metrics.confusion_matrix(self.images.labels, self.predicted, len(self.spec.classes))
 
-    def sureness(self) -> dict[str, float]:
-        """By name: the share of answers that are unsure, and how often the others are right (where there are any)."""
+    def sureness(self, split: str) -> dict[str, float]:
+        """The share of unsure answers, and how often the others are right (where there are any), as metrics."""
         sure = ~self.calibration.unsure(self.images.pixels, self.calibration.apply(self.log_probabilities))
         right = (self.predicted == self.images.labels)[sure]
-        return {record.UNSURE: 1 - float(sure.mean())} | ({record.SURE: float(right.mean())} if len(right) else {})
+        found = {record.metric(split, record.UNSURE): 1 - float(sure.mean())}
+        return found | ({record.metric(split, record.SURE): float(right.mean())} if len(right) else {})
 
     def log(self, run: Run) -> None:
-        """Log the tables and figures of TABLES and FIGURES."""
+        """Log the tables, and what FIGURES names."""
         for name, text in _reports(self).items():
             run.log_file(text.encode(), f"{record.REPORTS}/{name}")
         for name, draw in FIGURES.items():

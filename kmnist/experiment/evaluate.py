@@ -28,10 +28,10 @@ def evaluate_saved(saved: SavedNetwork, images: Images, spec: DataSpec, split: s
     found, log_probabilities = evaluate(saved.network, images)
     title = f"{spec.title}, {split}"
     answered = Answered(title, images, saved.spec, log_probabilities.numpy(), saved.calibration)
-    sureness = {record.metric(record.EVALUATION, name): value for name, value in answered.sureness().items()}
+    sureness = answered.sureness(record.EVALUATION)
     run.log_metrics(split_metrics(record.EVALUATION, found) | sureness, STEP)
     cells = [f"{len(images):,}", f"**{found.accuracy:.2%}**", f"{found.loss:.4f}"]
-    cells += [f"{value:.2%}" for value in answered.sureness().values()]
+    cells += [f"{value:.2%}" for value in sureness.values()]
     header = ["images", "accuracy", "loss", "unsure", "accuracy if sure"]
     run.log_note(f"{title} ({source}).\n\n{markdown_table(header[: len(cells)], [cells])}")
     answered.log(run)

@@ -86,9 +86,9 @@ def _fill(
         client.log_model_params(model_id, missing)  # MLflow refuses one that is there
     if model_id not in _outputs(run):  # as it does with an output
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step=step)])
-    points = []
+    points, datasets = [], _datasets(run)
     for name, value in metrics.items():
-        dataset = _datasets(run).get(name.partition("/")[0])
+        dataset = datasets.get(name.partition("/")[0])
         of, digest = (dataset.name, dataset.digest) if dataset else (None, None)  # its pages group metrics by them
         points.append(Metric(name, value, timestamp_ms, step, model_id, of, digest, run_id))
     client.log_batch(run_id, points)

@@ -6,33 +6,20 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from kmnist.record import TRIAL_COLUMNS
 from kmnist.settings import Layers
 from kmnist.tuning.definition import Definition
 
-COLUMNS = [
-    "trial",
-    "state",
-    "value",
-    "best_so_far",
-    "best_epoch",
-    "epochs",
-    "seconds",
-    "started",
-    "ended",
-    "run_id",
-    "reason",
-]
-
 
 def trials_table(trials: Sequence[FrozenTrial], definition: Definition) -> pd.DataFrame:
-    """One row a trial: COLUMNS, then a column for each searched setting, empty where a trial has it not.
+    """One row a trial: ``TRIAL_COLUMNS``, then a column for each searched setting, empty where a trial has it not.
 
     ``value`` is that of the best epoch, of pruned trials, too; ``best_so_far`` is that of the complete trials at
     the time that this one ended. ``epochs`` counts those trained; times are local.
     """
     rows = [_row(trial, definition) for trial in trials if trial.state != TrialState.WAITING]
     names = dict.fromkeys(name for trial in trials for name in trial.params)
-    table = pd.DataFrame(rows, columns=[*COLUMNS, *names])
+    table = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *names])
     # Of columns that have no value yet pandas does not know the kind.
     table = table.astype({"value": "float64", "started": "datetime64[us]", "ended": "datetime64[us]"})
     ended = table[table["ended"].notna()].sort_values("ended")

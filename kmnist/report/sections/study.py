@@ -4,25 +4,12 @@ import pandas as pd
 
 from kmnist.figures import study_history
 from kmnist.figures.style import render
-from kmnist.record import Objective
+from kmnist.record import TRIAL_COLUMNS, Objective
 from kmnist.report.blocks import Block, Code, Figure, Paragraph, Section, Table, literal
 from kmnist.report.source import BEST, CONFIRMED, TRIALS, Report
 from kmnist.report.statistics import spread
 
 MOST = 10
-USUAL = {
-    "trial",
-    "state",
-    "value",
-    "best_so_far",
-    "best_epoch",
-    "epochs",
-    "seconds",
-    "started",
-    "ended",
-    "run_id",
-    "reason",
-}
 
 
 def study(report: Report) -> Section | None:
@@ -31,7 +18,7 @@ def study(report: Report) -> Section | None:
     if of is None:
         return None
     trials, confirmed = of.table(TRIALS), of.table(CONFIRMED)
-    if trials is None or not set(trials) >= USUAL:
+    if trials is None or not set(trials) >= set(TRIAL_COLUMNS):
         return Section("Study", [Paragraph(f"The study {of.name} has left no table of its trials yet.")])
     metric = of.run.params.get("metric", "valid/accuracy")
     maximise = Objective.of(metric).maximise
@@ -44,7 +31,7 @@ def study(report: Report) -> Section | None:
     ]
     best = trials[trials["state"] == "COMPLETE"].sort_values(["value", "trial"], ascending=[not maximise, True])[:MOST]
     if len(best):
-        searched = [str(name) for name in trials if str(name) not in USUAL]
+        searched = [str(name) for name in trials if str(name) not in TRIAL_COLUMNS]
         rows = [
             [f"{row.trial}", f"{row.value:.4f}", f"{row.epochs}", *(_cell(row[name]) for name in searched)]
             for _, row in best.iterrows()
