@@ -12,6 +12,7 @@ from kmnist.inference.limits import MOST_BYTES
 from kmnist.inference.pictures import PHOTOGRAPH_SIDE, read_picture, to_kmnist
 from kmnist.inference.small import NOTHING_DRAWN, Gray, prepare_small
 from kmnist.prediction.picture import Picture
+from kmnist.prediction.small_png import read_small_png
 
 AT_ONCE = 256  # pictures
 AT_ONCE_BYTES = 8_000_000  # of their contents, where these are in memory
@@ -106,13 +107,18 @@ def read_file(path: str) -> bytes:
 def _levels(item: str | bytes | Gray | Exception) -> Gray:
     match item:
         case str():
-            return read_picture(read_file(item))
+            return _decode(read_file(item))
         case bytes():
-            return read_picture(item)
+            return _decode(item)
         case np.ndarray():
             return item
         case error:
             raise error
+
+
+def _decode(content: bytes) -> Gray:
+    levels = read_small_png(content)
+    return read_picture(content) if levels is None else levels
 
 
 def _raw(levels: Gray, shape: tuple[int, int]) -> Gray:
