@@ -16,11 +16,12 @@ from kmnist.data.kmnist import load_kmnist
 from kmnist.data.sample import draw_dataset
 from kmnist.experiment import Splits, prepare
 from tests.browser import browser
+from tests.champion import expected, images, registry
 from tests.commands import kmnist_command
 from tests.postgres import Postgres, can_run
 from tests.registered import saved
 
-__all__ = ["browser", "kmnist_command", "saved"]  # fixtures
+__all__ = ["browser", "expected", "images", "kmnist_command", "registry", "saved"]  # fixtures
 
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 torch.set_num_threads(1)  # golden numbers depend on it, and two processes side by side would fight for the cores

@@ -1,9 +1,7 @@
 """What a registered model answers: over HTTP, and where this package is not installed."""
 
 import base64
-import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,69 +9,24 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
-from PIL import Image
 
-from kmnist.config import TrainConfig
-from kmnist.data import Dataset
-from kmnist.experiment import prepare
 from kmnist.inference import Predictions, read_picture, to_kmnist
 from kmnist.inference.classifier import FIELDS
-from kmnist.registry import load_model, promote
-from kmnist.tracking import MlflowRun, connect, create_run
+from kmnist.registry import load_model
+from tests.champion import CHAMPION, Gray, as_csv, as_json, as_text
 from tests.commands import environment
-from tests.hostile_models import MARKER, RUNNING
-from tests.nets import train
+from tests.hostile_models import MARKER
 from tests.registered import NAME
 from tests.servers import free_port, wait_until_it_answers
-
-CHAMPION = f"models:/{NAME}@champion"
-Gray = npt.NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def registry(template_store: Path, drawn: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a store whose champion knows the drawn images, and so does ``served``, with hostile files."""
-    folder = tmp_path_factory.mktemp("registry")
-    shutil.copy(template_store, folder / "mlflow.db")
-    client = connect(f"sqlite:///{folder / 'mlflow.db'}")
-    config = TrainConfig.parse({"hidden": "64", "epochs": 4, "batch_size": 32, "precision": "fp32"})
-    client.create_experiment("e", artifact_location=str(folder / "artifacts"))
-    entity = create_run(client, "e", "a run")
-    with MlflowRun(client, entity, folder / "run") as run:
-        train(config, prepare(config, drawn), run, run.folder)
-    [model] = client.search_logged_models([entity.info.experiment_id])
-    client.create_registered_model(NAME)
-    client.create_model_version(NAME, model.artifact_location, run.id, model_id=model.model_id)
-    promote(client, "1", "champion", drawn, force=True)
-    hostile = shutil.copytree(model.artifact_location, folder / "hostile")
-    for edit in RUNNING.values():
-        edit(hostile)
-    client.create_model_version(NAME, str(hostile), run.id)
-    promote(client, "2", "served", drawn, force=True)
-    return str(client.tracking_uri)
-
-
-@pytest.fixture(scope="module")
-def images(drawn: Dataset) -> Gray:
-    """Five pictures in a form that ``to_kmnist`` leaves as it is, (5, 28, 28)."""
-    return np.stack([to_kmnist(to_kmnist(image)) for image in drawn.test.pixels[:5]])
-
-
-@pytest.fixture
-def expected(registry: str, images: Gray) -> Predictions:
-    """What the champion says of them."""
-    return load_model(CHAMPION, tracking_uri=registry).predict(images)
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +57,6 @@ def wait_until_it_is_gone(port: int) -> bool:
                 return True
         time.sleep(0.1)
     return False
-
-
-def as_text(image: Gray, form: str = "png", side: int = 28) -> str:
-    """A picture as base64."""
-    content = BytesIO()
-    Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC).save(content, form)
-    return base64.b64encode(content.getvalue()).decode()
 
 
 @pytest.mark.slow
@@ -219,14 +165,6 @@ def test_a_table_or_array_of_another_form_is_refused(registry: str, given: Any, 
         mlflow.pyfunc.load_model(CHAMPION).predict(given, params={"output": "kana"})
 
 
-def as_csv(table: pd.DataFrame) -> tuple[bytes, str]:
-    return table.to_csv(index=False).encode(), "text/csv"
-
-
-def as_json(form: str, value: Any) -> tuple[bytes, str]:
-    return json.dumps({form: value}).encode(), "application/json"
-
-
 @pytest.mark.slow
 def test_every_form_of_a_request_is_answered(served: str, images: Gray, expected: Predictions) -> None:
     classes = expected.classes.tolist()
@@ -236,103 +174,10 @@ def test_every_form_of_a_request_is_answered(served: str, images: Gray, expected
     for table in (pictures, pixels):
         bodies += [as_csv(table), as_json("dataframe_records", table.to_dict("records"))]
         bodies.append(as_json("dataframe_split", table.to_dict("split", index=False)))
+        bodies.append((table.to_parquet(), "application/vnd.apache.parquet"))
     for body, kind in bodies:
         answer = requests.post(served, data=body, headers={"Content-Type": kind}, timeout=30)
         assert answer.status_code == 200, answer.text
         assert [row["class"] for row in answer.json()["predictions"]] == classes, body[:60]
     asked = {"inputs": pictures["picture"].tolist(), "params": {"output": "classes"}}
     assert requests.post(served, json=asked, timeout=30).json() == {"predictions": classes}
-
-
-def elsewhere(registry: str, folder: Path, script: str) -> str:
-    """What a script prints where this package is not installed."""
-    script = "import sys\nsys.modules['kmnist'] = None  # whoever imports it fails\n" + script
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env=environment(registry),
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.mark.long
-def test_mlflow_evaluates_it_and_comes_to_the_runs_numbers(registry: str, drawn: Dataset, tmp_path: Path) -> None:
-    np.savez(tmp_path / "test.npz", pixels=drawn.test.pixels, labels=drawn.test.labels)
-    printed = elsewhere(
-        registry,
-        tmp_path,
-        f"""
-import mlflow, numpy as np, pandas as pd
-data = np.load("test.npz")
-pixels, labels = data["pixels"].reshape(len(data["labels"]), -1), data["labels"]
-table = pd.DataFrame(pixels).rename(columns=str).assign(label=labels)
-for given in ({{"data": table, "targets": "label"}}, {{"data": pixels, "targets": labels}}):
-    with mlflow.start_run():
-        found = mlflow.models.evaluate(
-            {CHAMPION!r}, **given, model_type="classifier", model_config={{"output": "classes"}}
-        )
-    print(found.metrics["accuracy_score"])
-""",
-    )
-    accuracy = load_model(CHAMPION, tracking_uri=registry).predict(drawn.test.pixels).classes == drawn.test.labels
-    assert [float(line) for line in printed.split()] == [accuracy.mean()] * 2
-
-
-@pytest.mark.long
-@pytest.mark.timeout(300)
-def test_spark_answers_for_a_column_of_pictures(
-    registry: str, images: Gray, expected: Predictions, tmp_path: Path
-) -> None:
-    if shutil.which("java") is None:
-        pytest.skip("Spark needs Java (Debian: apt install default-jre-headless)")
-    pd.DataFrame({"picture": [as_text(image) for image in images]}).to_csv(tmp_path / "pictures.csv", index=False)
-    printed = elsewhere(
-        registry,
-        tmp_path,
-        f"""
-import mlflow
-from pyspark.sql import SparkSession
-local = SparkSession.builder.master("local[1]").config("spark.driver.bindAddress", "127.0.0.1")
-spark = local.config("spark.ui.enabled", "false").getOrCreate()
-table = spark.read.csv("pictures.csv", header=True)
-answer = mlflow.pyfunc.spark_udf(spark, {CHAMPION!r}, env_manager="local")
-for row in table.select(answer("picture").alias("answer")).collect():
-    print(row.answer["class"], row.answer.kana)
-""",
-    )
-    assert printed.split() == [str(part) for pair in zip(expected.classes, expected.kana) for part in pair]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("form", ["json", "csv"])
-def test_mlflow_predicts_files(form: str, registry: str, images: Gray, expected: Predictions, tmp_path: Path) -> None:
-    table = pd.DataFrame({"picture": [as_text(image) for image in images]})
-    body, _ = as_csv(table) if form == "csv" else as_json("dataframe_split", table.to_dict("split", index=False))
-    (tmp_path / "in").write_bytes(body)
-    command = ["-m", "mlflow", "models", "predict", "-m", CHAMPION, "-i", "in", "-o", "out", "-t", form]
-    done = subprocess.run(
-        [sys.executable, *command, "--env-manager", "local"],
-        capture_output=True, text=True, timeout=100, env=environment(registry), cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    answers = json.loads((tmp_path / "out").read_text())["predictions"]
-    assert [row["class"] for row in answers] == expected.classes.tolist()
-
-
-@pytest.mark.long
-def test_it_is_served_where_this_package_is_not_installed(registry: str, tmp_path: Path) -> None:
-    printed = elsewhere(
-        registry,
-        tmp_path,
-        f"""
-import mlflow.pyfunc, numpy as np
-model = mlflow.pyfunc.load_model({CHAMPION!r})
-print(len(model.predict(np.zeros((2, 28, 28)))), [name for name in sys.modules if "kmnist" in name])
-""",
-    )
-    assert "2 [" in printed
-    assert "kmnist_model.inference.pictures" in printed
