@@ -110,6 +110,12 @@ def test_a_training_image_stays_as_it_is(drawn: Dataset) -> None:
     assert np.abs(again.astype(int) - framed).mean() < 1
 
 
+def test_images_of_a_data_set_are_no_photographs_however_large(drawn: Dataset) -> None:
+    large = np.kron(drawn.test.pixels[0], np.ones((3, 3), np.uint8))  # (84, 84)
+    framed = to_kmnist(large, (84, 84))
+    assert np.array_equal(to_kmnist(framed, (84, 84)), framed)
+
+
 def one_at_a_time(picture: Gray) -> Gray:
     """What a small picture is meant to become, level by level."""
     levels = np.arange(256, dtype=np.float32)

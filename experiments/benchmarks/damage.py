@@ -19,6 +19,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from kmnist.data.idx import idx_bytes
+from kmnist.inference.formats import reads_heic
 from kmnist.prediction.decoding import in_batches, prepare
 from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
@@ -26,7 +27,7 @@ from kmnist.prediction.workers import quiet_decoders
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
 SECONDS = 5  # of the processor, for a file
-FORMS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+FORMS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
 
 @app.default
@@ -102,6 +103,8 @@ def good() -> dict[str, bytes]:
     picture[18:24, 10:40] = 180
     kinds: dict[str, bytes] = {}
     for form in FORMS:
+        if form == "HEIF" and not reads_heic():
+            continue
         content = BytesIO()
         Image.fromarray(picture).convert("RGB").save(content, form)
         kinds[f"a.{form.lower()}"] = content.getvalue()

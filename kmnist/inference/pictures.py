@@ -63,7 +63,7 @@ def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
     """
     if not picture.size:
         raise NothingDrawn(f"{picture.shape[1]} x {picture.shape[0]} pixels: there is nothing to see")
-    if min(picture.shape) > PHOTOGRAPH_SIDE:
+    if is_photograph(picture.shape, shape):
         found = find_ink(_reduced(picture))
         rows, columns = _extent(found > INK * 255)
         return frame(found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], shape)
@@ -72,6 +72,11 @@ def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
         raise NothingDrawn(NOTHING_DRAWN)
     image: Gray = images[0]
     return image
+
+
+def is_photograph(picture: tuple[int, ...], shape: tuple[int, int]) -> bool:
+    """Whether a picture of this shape is larger than what somebody cut out and cleaned, the training images too."""
+    return min(picture) > max(PHOTOGRAPH_SIDE, *shape)
 
 
 def _reduced(picture: Gray) -> npt.NDArray[np.float32]:

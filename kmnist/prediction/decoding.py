@@ -9,7 +9,7 @@ import numpy as np
 
 from kmnist.errors import KmnistError, PictureError
 from kmnist.inference.limits import MOST_BYTES
-from kmnist.inference.pictures import PHOTOGRAPH_SIDE, read_picture, to_kmnist
+from kmnist.inference.pictures import is_photograph, read_picture, to_kmnist
 from kmnist.inference.small import NOTHING_DRAWN, Gray, prepare_small
 from kmnist.prediction.picture import Picture
 from kmnist.prediction.small_png import read_small_png
@@ -66,7 +66,7 @@ def prepare(batch: Sequence[Picture], shape: tuple[int, int], raw: bool) -> Prep
             levels = _levels(picture.item)
             if raw:
                 images[place] = _raw(levels, shape)
-            elif 0 < levels.size <= MOST_SMALL and min(levels.shape) <= PHOTOGRAPH_SIDE:
+            elif 0 < levels.size <= MOST_SMALL and not is_photograph(levels.shape, shape):
                 small[levels.shape].append((place, levels))
             else:
                 images[place] = to_kmnist(levels, shape)

@@ -1,6 +1,7 @@
 """What was best, by how much, and how sure that is."""
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 from kmnist import record
 from kmnist.figures.runs import accuracies
@@ -10,6 +11,8 @@ from kmnist.report.blocks import Block, Figure, Paragraph, Section, Table
 from kmnist.report.seeds import Group, seed_groups
 from kmnist.report.source import Report, Source
 from kmnist.report.statistics import Interval, Paired, spread
+
+LABEL = 32  # characters beside a bar
 
 
 def verdict(report: Report) -> Section:
@@ -73,7 +76,9 @@ def _by_seeds(groups: Sequence[Group]) -> list[str]:
 
 def _label(source: Source) -> str:
     config = source.run.config
-    return f"{source.letter}   {config.arch} {config.net.summary}"[:30].strip() if config else source.letter
+    if config is None:
+        return source.letter
+    return f"{source.letter}   {shorten(f'{config.arch} {config.net.summary}', LABEL, placeholder=' …')}"
 
 
 def _interval(source: Source) -> Interval | None:
