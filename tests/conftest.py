@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -24,6 +25,8 @@ from tests.registered import saved
 __all__ = ["browser", "expected", "images", "kmnist_command", "registry", "saved"]  # fixtures
 
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+hypothesis.settings.register_profile("shared", deadline=None)  # a machine that others use, too, is slow at times
+hypothesis.settings.load_profile("shared")
 torch.set_num_threads(1)  # golden numbers depend on it, and two processes side by side would fight for the cores
 
 

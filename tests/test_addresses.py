@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kmnist.addresses import parse_database, redact
@@ -18,7 +18,6 @@ PASSWORDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, 
 AROUND = st.sampled_from(["", "storage ", "cannot reach '", "(", "url="])
 
 
-@settings(deadline=None)
 @given(PASSWORDS, AROUND)
 @example("p@ss", "")
 @example("5001/y", "")
@@ -69,7 +68,6 @@ def test_long_texts_take_no_time() -> None:
     assert time.process_time() - began < 5
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="?%"), min_size=1, max_size=20))
 def test_a_password_need_not_be_encoded(password: str) -> None:
     url = parse_database(f"postgresql+psycopg://me:{password}@host:5432/studies")

@@ -29,7 +29,7 @@ LARGE = [pytest.param(arch, marks=pytest.mark.long) for arch in ("resnet", "resn
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ["plain", "dropout", "cnn", *LARGE])
+@pytest.mark.parametrize("arch", ["plain", "dropout", "cnn", "mixer", *LARGE])
 def test_onnxruntime_answers_as_the_network_does_at_any_number_of_pictures(arch: str, tmp_path: Path) -> None:
     exported = saved(arch)
     export_onnx(exported, tmp_path / "model.onnx")

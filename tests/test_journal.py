@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kmnist.tracking.journal import JOURNAL, Journal, read_journal, unsent_bytes
@@ -29,7 +29,6 @@ def drain(journal: Journal) -> list[Record]:
     return found
 
 
-@settings(deadline=None)  # it forces files to a disk that others use, too
 @given(records, st.data())
 def test_a_process_killed_at_any_byte_leaves_a_readable_journal(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record], data: st.DataObject
@@ -47,7 +46,6 @@ def test_a_process_killed_at_any_byte_leaves_a_readable_journal(
         assert drain(reopened) == [*records[:whole], {"after": "the kill"}]
 
 
-@settings(deadline=None)  # it forces files to a disk that others use, too
 @given(records, st.data())
 def test_what_was_struck_off_is_not_read_again(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record], data: st.DataObject
@@ -140,7 +138,6 @@ def test_what_is_set_aside_stays_with_its_answer_and_its_payload_until_it_arrive
     assert read_journal(tmp_path) is None
 
 
-@settings(deadline=None)  # it forces files to a disk that others use, too
 @given(st.data())
 def test_a_damaged_file_of_progress_lets_all_be_sent_again(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -206,7 +206,7 @@ def test_a_small_file_that_claims_to_be_huge_is_not_unpacked() -> None:
         read_picture(bomb)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_damaged_bytes_are_read_or_told(data: st.DataObject) -> None:
     form = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP"]))

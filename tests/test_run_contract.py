@@ -195,7 +195,7 @@ def test_the_status_says_how_a_run_ended(
         assert "test_run_contract.py" in path.read_text()
 
 
-@pytest.mark.parametrize("arch", ["plain", "dropout", "cnn", "resnet", "resnet18", "mobilenet_v3_small"])
+@pytest.mark.parametrize("arch", ["plain", "dropout", "cnn", "resnet", "mixer", "resnet18", "mobilenet_v3_small"])
 def test_a_model_of_every_family_is_loaded_without_pickle_at_any_number_of_pictures(arch: str, tmp_path: Path) -> None:
     config = TrainConfig.parse({"arch": arch})
     model = build(config)

@@ -20,6 +20,7 @@ FAMILIES: "Registry[Family]" = Registry(
         "dropout": "kmnist.models.mlp_settings:DROPOUT",
         "cnn": "kmnist.models.convolutional_settings:CNN",
         "resnet": "kmnist.models.convolutional_settings:RESNET",
+        "mixer": "kmnist.models.mixer_settings:MIXER",
         **dict.fromkeys(TORCHVISION_NAMES, "kmnist.models.torchvision_settings:TORCHVISION"),
     },
 )
