@@ -1,6 +1,5 @@
 """``kmnist report``"""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +77,7 @@ def report(
             datasets[name] = load_dataset(name, data_dir, progress=False)
         except DataError as error:
             notes.append(f"The images of {literal(name)} cannot be had: {literal(str(error), 200)}")
-    of_study = replace(collect(client, parent), letter="study") if parent else None
+    of_study = collect(client, parent) if parent else None
     files = report_files(Report(literal(title), sources, of_study, datasets, notes))
     for path, content in files.items():
         (out / path).parent.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,8 @@ class Source:
     @property
     def name(self) -> str:
         """For a person, as Markdown."""
-        return f"**{self.letter}** {literal(self.run.name or self.run.run_id)}"
+        name = literal(self.run.name or self.run.run_id)
+        return f"**{self.letter}** {name}" if self.letter else f"**{name}**"
 
     @property
     def brief(self) -> str:

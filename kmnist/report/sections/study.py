@@ -19,7 +19,7 @@ def study(report: Report) -> Section | None:
         return None
     trials, confirmed = of.table(TRIALS), of.table(CONFIRMED)
     if trials is None or not set(trials) >= set(TRIAL_COLUMNS):
-        return Section("Study", [Paragraph(f"The study {of.name} has left no table of its trials yet.")])
+        return Section("Study", [Paragraph(f"{of.name} has left no table of its trials yet.")])
     metric = of.run.params.get("metric", "valid/accuracy")
     maximise = Objective.of(metric).maximise
     states = trials["state"].value_counts()
