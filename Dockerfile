@@ -19,15 +19,14 @@ WORKDIR /app
 
 # What the project needs, before the project: a change of the code does not install torch again.
 ARG PIP_EXTRA_INDEX_URL
-COPY pyproject.toml ./
-RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-    print(*project['dependencies'], *project['optional-dependencies']['service'], sep='\n')" > requirements.txt \
-    && pip install --no-cache-dir --requirement requirements.txt
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN mkdir kmnist \
+    && touch kmnist/__init__.py \
+    && pip install --no-cache-dir --constraint constraints.txt '.[report,service]'
 
-COPY README.md LICENSE ./
 COPY experiments ./experiments
 COPY service ./service
 COPY kmnist ./kmnist
-RUN pip install --no-cache-dir --no-deps .
+RUN pip install --no-cache-dir --no-deps --force-reinstall .
 
 USER 10001

@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from kmnist.cli.options import ModelUri, OneThread, TrackingUri
 from kmnist.errors import ModelError
+from kmnist.extras import require
 
 
 def serve(
@@ -34,6 +35,7 @@ def serve(
     workers
         processes that answer, each with a copy of the model
     """
+    require("train", "kmnist serve")
     from kmnist.registry import fetch_network
     from kmnist.tracking.model import save_model
 
