@@ -122,4 +122,5 @@ def test_the_exact_versions_name_no_host_and_no_build() -> None:
         requirement = Requirement(line)
         assert (requirement.url, requirement.marker, "+" in str(requirement.specifier)) == (None, None, False)
     pinned = {canonicalize_name(Requirement(line).name) for line in lines}
-    assert {canonicalize_name(name) for name in base()} <= {"kmnist", *pinned}
+    needed = {canonicalize_name(name) for name in base() - {"kmnist"}}
+    assert {name for name in needed if not name.startswith(("cuda", "nvidia", "triton"))} <= pinned  # as torch has them
