@@ -6,8 +6,8 @@
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # to type checkers it is true; importing typing would take longer than all else here
 if TYPE_CHECKING:
     from kmnist.api import evaluate, train, tune
     from kmnist.registry import load_model, load_network
@@ -17,7 +17,7 @@ __all__ = ["evaluate", "load_model", "load_network", "train", "tune"]
 LOADERS = ("load_model", "load_network")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load what is asked for only then: the command's help must not wait for torch."""
     if name in __all__:
         return getattr(import_module("kmnist.registry" if name in LOADERS else "kmnist.api"), name)
