@@ -1,7 +1,7 @@
 # The image of every service in docker-compose.yml but PostgreSQL.
 #
-# torch comes from pip's usual index, with CUDA's libraries where that has them. For a smaller image that computes on
-# the CPU only, name PyTorch's index of CPU wheels: docker compose build --build-arg PIP_EXTRA_INDEX_URL=...
+# It computes on the CPU, with a third of the size: TORCH=cpu takes PyTorch's CPU build, which is on PyTorch's own index
+# (PIP_EXTRA_INDEX_URL in .env), or nothing. TORCH=cuda is docker-compose.gpu.yml's.
 FROM python:3.11.15-slim-bookworm
 
 # For backups: pg_dump of the major version that the database has. For health checks: curl.
@@ -19,15 +19,24 @@ WORKDIR /app
 
 # What the project needs, before the project: a change of the code does not install torch again.
 ARG PIP_EXTRA_INDEX_URL
-COPY pyproject.toml ./
-RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-    print(*project['dependencies'], *project['optional-dependencies']['service'], sep='\n')" > requirements.txt \
-    && pip install --no-cache-dir --requirement requirements.txt
+ARG TORCH=cpu
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN mkdir kmnist \
+    && touch kmnist/__init__.py \
+    && torch=$(grep '^torch==' constraints.txt) \
+    && if [ "$TORCH" = cpu ]; then torch="$torch+cpu"; fi \
+    && if ! pip install --no-cache-dir --constraint constraints.txt "$torch" '.[report,service]'; then \
+        echo "if $torch was not found: set PIP_EXTRA_INDEX_URL in .env, as .env.example says" >&2; exit 1; fi
 
-COPY README.md LICENSE ./
 COPY experiments ./experiments
 COPY service ./service
 COPY kmnist ./kmnist
-RUN pip install --no-cache-dir --no-deps .
+RUN pip install --no-cache-dir --no-deps --force-reinstall .
+
+# The image has no repository: the commit that it is built of becomes a tag of its runs.
+ARG KMNIST_COMMIT
+ENV KMNIST_COMMIT=$KMNIST_COMMIT
+# MLflow asks for git, and would complain in every log; nobody is told that it runs here.
+ENV GIT_PYTHON_REFRESH=quiet MLFLOW_DISABLE_TELEMETRY=true
 
 USER 10001

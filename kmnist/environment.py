@@ -7,6 +7,9 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # Without git, it would complain in every command.
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     # Its bars would be drawn across ours.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # Its client prints where a run is when it ends one; we print that ourselves, and nothing with --quiet.

@@ -2,6 +2,7 @@
 
     KmnistError                  everything that we raise on purpose; the command prints it as one message
     ├── SettingError             a setting is unknown, malformed or out of its range
+    ├── MissingExtra             what is asked for needs packages that a plain installation leaves out
     ├── DataError                a data file is missing, damaged or cannot be written
     ├── CheckpointError          a checkpoint is missing, unreadable, of other settings, or cannot be written
     ├── TrainingDiverged         the loss is no longer a number
@@ -26,6 +27,10 @@ class KmnistError(Exception):
 
 class SettingError(KmnistError):
     """A setting is unknown, malformed or out of its range."""
+
+
+class MissingExtra(KmnistError):
+    """What is asked for needs packages that a plain installation leaves out: the message says how to get them."""
 
 
 class DataError(KmnistError):

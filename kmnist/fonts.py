@@ -12,8 +12,8 @@ def font_path() -> Path:
     The package is located, not imported: importing it changes matplotlib's global settings.
     """
     spec = find_spec("matplotlib_fontja")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("matplotlib-fontja is missing: pip install matplotlib-fontja")
+    assert spec is not None, "every extra that draws letters brings it"
+    assert spec.origin is not None
     return Path(spec.origin).parent / "fonts" / "ipaexg.ttf"
 
 

@@ -6,6 +6,10 @@
 # speaks of is in it; what arrives meanwhile may be in it, too, and does no harm.
 set -eu
 
+if ! [ -w "$BACKUPS" ]; then
+    echo "no backup: $(id -u) must own the folder of backups; on the machine: chown $(id -u) BACKUP_DIR" >&2
+    exit 1
+fi
 name=$(date -u +%Y-%m-%dT%H-%M-%SZ)
 folder=$BACKUPS/.$name  # hidden until it is whole
 mkdir "$folder"

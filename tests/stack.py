@@ -63,6 +63,10 @@ class Stack:
         """The exit status and the output of a service that ends by itself."""
         return self._processes[process].wait(seconds), self._log(process).read_text()
 
+    def said(self, process: str) -> str:
+        """The output of a service so far."""
+        return self._log(process).read_text()
+
     def run(self, name: str, *arguments: str) -> tuple[int, str]:
         """``docker compose run --rm``"""
         self.start(name, *arguments)

@@ -62,8 +62,9 @@ def complaints(program: str, *arguments: str | Path) -> str:
     return done.stdout + done.stderr if done.returncode else ""
 
 
-def test_the_file_is_as_the_compose_specification_says() -> None:
-    assert complaints("check-jsonschema", "--builtin-schema", "vendor.compose-spec", FILE) == ""
+@pytest.mark.parametrize("file", [FILE, FILE.with_name("docker-compose.gpu.yml")])
+def test_the_file_is_as_the_compose_specification_says(file: Path) -> None:
+    assert complaints("check-jsonschema", "--builtin-schema", "vendor.compose-spec", file) == ""
 
 
 def test_the_dockerfile_has_no_fault_that_hadolint_knows() -> None:
@@ -83,7 +84,7 @@ def test_every_variable_is_explained_in_the_example_and_no_other() -> None:
     shown = re.findall(r"^#?([A-Z0-9_]+)=(.*)$", EXAMPLE, re.MULTILINE)
     filled_in = re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", FILE.read_text())
     passed_on = re.findall(r"^ +([A-Z0-9_]+):$", FILE.read_text(), re.MULTILINE)
-    assert {name for name, _ in shown} == {*filled_in, *passed_on}
+    assert {name for name, _ in shown} == {*filled_in, *passed_on, "COMPOSE_FILE"}  # which Compose itself reads
     assert {name for name, value in shown if value == ""} >= set(SECRETS)
 
 
@@ -144,9 +145,8 @@ def test_the_image_is_built_from_what_is_there() -> None:
     copied = {source for line in re.findall(r"^COPY (.*) \S+$", DOCKERFILE, re.MULTILINE) for source in line.split()}
     assert copied == allowed
     assert all((ROOT / path).exists() for path in copied)
-    for extra in re.findall(r"optional-dependencies'\]\['(\w+)'\]", DOCKERFILE):
-        assert extra in PROJECT["optional-dependencies"]
-        assert not any(need.startswith("kmnist") for need in PROJECT["optional-dependencies"][extra])  # not on an index
+    [extras] = re.findall(r"'\.\[([a-z,]+)\]'", DOCKERFILE)
+    assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
     folders = set(re.findall(r"/srv/\w+", DOCKERFILE))
     mounted = {volume.split(":")[1] for service in read_services(SECRETS).values() for volume in service.volumes}
     assert folders == {path for path in mounted if path.startswith("/srv/")}
@@ -298,8 +298,8 @@ def test_a_worker_asks_for_the_name_of_the_study(stack: Stack) -> None:
     command = stack.command("worker")
     environment = {**stack.environment("worker"), "KMNIST_STUDY": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 2
-    assert "KMNIST_STUDY: name the study that all workers share" in done.stderr
+    assert done.returncode == 0  # or it would be started again, only to say the same
+    assert "not started: name the study that all workers share" in done.stderr
 
 
 def runs_of(client: MlflowClient, kinds: set[str | None]) -> list[Run]:
@@ -361,11 +361,13 @@ def test_the_champion_is_served(trained: Stack, client: MlflowClient, drawn: Dat
     version = client.create_model_version("kmnist", f"models:/{model.model_id}", model_id=model.model_id)
     client.set_registered_model_alias("kmnist", "champion", version.version)
     trained.start("serve")
-    status, said = trained.end_of("serve")
-    assert status == 1
-    assert "has not been through the gate" in said
+    wait_until(lambda: "has not been through the gate" in trained.said("serve"))
+    assert not trained.is_healthy("serve")
     promote(client, str(version.version), "champion", drawn, force=True)
-    trained.start("serve")
+    trained.wait_until_healthy("serve")
+    version = client.create_model_version("kmnist", f"models:/{model.model_id}", model_id=model.model_id)
+    promote(client, str(version.version), "champion", drawn, force=True)
+    wait_until(lambda: f"serves version {version.version} " in trained.said("serve"))
     trained.wait_until_healthy("serve")
     images = [[[0.0] * 28] * 28] * 2
     got = requests.post(f"{trained.url('serve')}/invocations", json={"inputs": images}, timeout=20)

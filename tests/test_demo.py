@@ -9,6 +9,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,10 @@ from tests.test_pictures import encoded
 TSU = [(40, 130), (120, 95), (200, 90), (255, 120), (262, 175), (225, 220), (150, 235)]
 HINT = "Draw a character, or drop, paste or choose a picture of one."
 NOT_A_PICTURE = f"not a picture; {READABLE} can be read"
-REFUSED = "error: Failed to load resource: the server responded with a status of 422 (Unprocessable Entity)"
+REFUSED = (
+    "error: Failed to load resource: the server responded with a status of 422 "
+    f"({HTTPStatus.UNPROCESSABLE_ENTITY.phrase})"  # which Python 3.13 has renamed
+)
 COPY = """async (png) => {
   const blob = new Blob([Uint8Array.from(atob(png), (byte) => byte.charCodeAt())], { type: "image/png" });
   await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);

@@ -1,7 +1,6 @@
 """A model as ONNX, answered for by onnxruntime; and as an ordinary network."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,11 @@ import pytest
 import torch
 
 import kmnist
+from kmnist import extras
 from kmnist.config import TrainConfig
 from kmnist.data.kmnist import SPEC
 from kmnist.data.spec import DataSpec
-from kmnist.errors import ModelError
+from kmnist.errors import MissingExtra
 from kmnist.network import SavedNetwork, save_network
 from kmnist.registry.export import export_onnx
 from tests.commands import Command
@@ -58,8 +58,8 @@ def test_the_command_writes_a_file_that_runs(kmnist_command: Command, tmp_path: 
 
 
 def test_without_the_packages_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(ModelError, match=r"pip install 'kmnist\[onnx\]'"):
+    monkeypatch.setattr(extras, "missing_of", lambda extra: ("onnxscript",))
+    with pytest.raises(MissingExtra, match=r"pip install 'kmnist\[onnx\]'"):
         export_onnx(saved("plain"), tmp_path / "model.onnx")
 
 

@@ -2,7 +2,7 @@
 
 python -m experiments.benchmarks.crowd --trainers 20
 
-Needs what the tests need: pip install -e '.[test]', and a PostgreSQL.
+Needs what the tests need: pip install -e '.[all]' --group test, and a PostgreSQL.
 """
 
 import multiprocessing

@@ -8,7 +8,7 @@ python -m experiments.benchmarks.faults --rounds 50 --seed 0
 With --requests, it is single requests that fail, of trainings, studies and registrations (the last need Kuzushiji-MNIST
 in KMNIST_DATA_DIR).
 
-Needs what the tests need: pip install -e '.[test]', and for --postgres a PostgreSQL.
+Needs what the tests need: pip install -e '.[all]' --group test, and for --postgres a PostgreSQL.
 """
 
 import os

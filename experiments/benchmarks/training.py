@@ -4,7 +4,7 @@
 
 Every contender trains the plain net on the 54,000 training images of Kuzushiji-MNIST with Adam and the same batch size,
 in one process, round after round in turn; the times are of the training part of an epoch. Needs `pip install -e
-'.[bench]'`. Quote the ratios: the absolute times are of this machine at this hour.
+'.[train,vision]' --group bench`. Quote the ratios: the absolute times are of this machine at this hour.
 """
 
 import logging

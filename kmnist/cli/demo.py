@@ -1,6 +1,7 @@
 """``kmnist demo``"""
 
 from kmnist.cli.options import ModelUri, TrackingUri
+from kmnist.extras import require
 
 
 def demo(
@@ -19,6 +20,7 @@ def demo(
     port
         of that address; 0 takes a free one
     """
+    require("demo", "kmnist demo")
     from kmnist.demo import build_app, host_names, listen, serve
     from kmnist.registry import load_model
 

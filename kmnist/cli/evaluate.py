@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from kmnist.cli.options import DataDir, ExperimentName, ModelUri, OneThread, Quiet, TrackingUri, WorkDir
 from kmnist.errors import Incomplete, PictureError
+from kmnist.extras import require
 
 
 def evaluate(
@@ -38,6 +39,7 @@ def evaluate(
     run_name
         name of the run in MLflow [default: what it is]
     """
+    require("train", "kmnist evaluate")
     from kmnist import record
     from kmnist.cli.printer import Printer
     from kmnist.experiment.checkpointer import split_metrics

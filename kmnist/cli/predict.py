@@ -12,6 +12,7 @@ from cyclopts import Parameter, validators
 
 from kmnist.cli.options import ModelUri, OneThread, TrackingUri, UnsureBelow, require_writable
 from kmnist.errors import PictureError, SettingError
+from kmnist.extras import require
 from kmnist.settings import unknown_name
 from kmnist.text import complain
 
@@ -64,8 +65,10 @@ def predict(
             known = [f"--{option.replace('_', '-')}" for option in inspect.signature(predict).parameters]
             raise SettingError(f"{unknown_name('option', name, known[1:])} (a file of this name is ./{name})")
     if out is not None:
+        require("parquet", f"--out {out}")
         require_writable(out, "--out", FORMATS)
     if explain is not None:
+        require("train", f"--explain {explain}")
         require_writable(explain, "--explain", (".png",))
 
     from kmnist.prediction.answers import answers

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from kmnist.cli.options import DataDir, OneThread, TrackingUri
 from kmnist.errors import SettingError
+from kmnist.extras import require
 
 Name = Annotated[str, Parameter(name="--name")]
 
@@ -66,6 +67,7 @@ def promote(
     force
         whatever the gate says; its verdict stays with the version
     """
+    require("train", "kmnist promote")
     from kmnist import registry
     from kmnist.cli.printer import Printer
     from kmnist.data import load_dataset

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from kmnist.cli.options import DataDir, TrackingUri, WorkDir, require_writable_folder
 from kmnist.errors import DataError, Incomplete, SettingError
+from kmnist.extras import require
 
 MOST = 24  # runs in one report
 
@@ -34,6 +35,7 @@ def report(
     out
         folder for the files; the report is logged to MLflow, too
     """
+    require("report", "kmnist report")
     if runs and study:
         raise SettingError("give --runs, --experiment or --study, not several of them")
     require_writable_folder(work_dir)

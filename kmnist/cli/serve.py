@@ -2,16 +2,25 @@
 
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from kmnist.cli.options import ModelUri, OneThread, TrackingUri
-from kmnist.errors import ModelError
+from kmnist.errors import ModelError, TrackingError
+from kmnist.extras import require
+
+if TYPE_CHECKING:
+    from kmnist.registry import Fetched
+
+LOOK_SECONDS = 10  # between two looks at the alias
 
 
 def serve(
@@ -21,6 +30,7 @@ def serve(
     port: Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))] = 5001,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     threads: OneThread = 1,
+    follow: bool = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Answer for a model over HTTP, with MLflow's server, once its files are those that went through the gate.
@@ -33,18 +43,35 @@ def serve(
         of that address
     workers
         processes that answer, each with a copy of the model
+    follow
+        wait for the model where it is not there yet, and serve the next one, after some seconds without an answer,
+        when its alias moves
     """
-    from kmnist.registry import fetch_network
+    require("train", "kmnist serve")
+    from kmnist.registry import fetch
+
+    place = ["--host", host, "--port", str(port), "--workers", str(workers)]
+    found = _wait_for(model, tracking_uri) if follow else fetch(model, tracking_uri=tracking_uri)
+    while True:
+        with _server(found, place, threads) as server:
+            following = _next(server, found, model, tracking_uri) if follow else None
+            if following is None and (status := server.wait()):
+                raise ModelError(f"MLflow's server ended with status {status}; what it wrote above says why")
+        if following is None:
+            return
+        found = following
+
+
+@contextmanager
+def _server(found: "Fetched", place: list[str], threads: int) -> Iterator["Popen[bytes]"]:
     from kmnist.tracking.model import save_model
 
-    found = fetch_network(model, tracking_uri=tracking_uri)
     with TemporaryDirectory(prefix="kmnist-serve-") as folder:
         # Not the model's own files, whose code and graph MLflow would run, but its network saved anew: what runs is the
         # code that is installed here, and nobody can change it between the check and the start.
         saved = str(Path(folder) / "model")
-        save_model(found, Path(saved))
+        save_model(found.saved, Path(saved))
         command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", saved, "--env-manager", "local"]
-        place = ["--host", host, "--port", str(port), "--workers", str(workers)]
         # MLflow looks for uvicorn in PATH; it is beside the Python that runs this.
         environment = {
             **os.environ,
@@ -53,8 +80,53 @@ def serve(
         }
         with Popen([*command, *place], env=environment) as server:
             try:
-                status = server.wait()
+                yield server
             finally:
                 server.terminate()
-    if status:
-        raise ModelError(f"MLflow's server ended with status {status}; what it wrote above says why")
+
+
+def _wait_for(model: str, tracking_uri: str | None) -> "Fetched":
+    """The model, as soon as it is there; each new reason why it is not is said once."""
+    from kmnist.registry import fetch
+    from kmnist.text import complain
+
+    said = ""
+    while True:
+        try:
+            return fetch(model, tracking_uri=tracking_uri)
+        except (ModelError, TrackingError) as error:
+            if str(error) != said:
+                said = str(error)
+                complain(f"{said}; waiting for it")
+        time.sleep(LOOK_SECONDS)
+
+
+def _next(server: "Popen[bytes]", found: "Fetched", model: str, tracking_uri: str | None) -> "Fetched | None":
+    """The model that the alias names by now, once it is another; ``None`` where the server ends first.
+
+    One that cannot be loaded, or is not what went through the gate, changes nothing: the one before is served on.
+    """
+    from kmnist.registry import fetch, named_version
+    from kmnist.text import complain
+
+    served, refused = str(found.version.version) if found.version else None, None
+    while True:
+        try:
+            server.wait(LOOK_SECONDS)
+        except TimeoutExpired:
+            pass
+        else:
+            return None
+        try:
+            number = named_version(model, tracking_uri=tracking_uri)
+            if number in (served, refused):
+                continue
+            refused = number
+            following = fetch(model, tracking_uri=tracking_uri)
+        except TrackingError:
+            refused = None  # the server is away: the same again, later
+        except ModelError as error:
+            complain(f"{error}; what was served before is served on")
+        else:
+            complain(f"serves version {number} from now on")
+            return following

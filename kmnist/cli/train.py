@@ -21,6 +21,7 @@ from kmnist.cli.options import (
 )
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, Incomplete, SettingError
+from kmnist.extras import require
 
 
 def train(
@@ -57,11 +58,13 @@ def train(
         measure gradients, updates, dead ReLUs, margins and calibration after each epoch; the training is the same
         without
     """
+    require("train", "kmnist train")
     given = given_settings([settings], experiment)
     options = workers or EngineOptions()
     if seeds is not None:
         if resume is not None:
             raise SettingError(f"seeds={seeds}: is not for --resume; the same command without it goes on by itself")
+        require("tune", "kmnist train --seeds")
         config = TrainConfig.parse(given)
         require_writable_folder(work_dir)
         engine = options.begin()

@@ -19,6 +19,7 @@ from kmnist.cli.options import (
     given_settings,
     require_writable_folder,
 )
+from kmnist.extras import require
 
 
 def tune(
@@ -48,6 +49,7 @@ def tune(
     study_file
         YAML file: settings, method, budget, and `search` with the ranges; what is given on the command line wins
     """
+    require("tune", "kmnist tune")
     from kmnist.tuning.definition import parse
 
     given = given_settings([settings, method, budget], study_file)

@@ -14,7 +14,8 @@ import time
 from contextlib import suppress
 from typing import Any, Self
 
-from kmnist.errors import SettingError, StudyError, in_one_line
+from kmnist.errors import StudyError, in_one_line
+from kmnist.extras import require
 from kmnist.jobs.executor import Work
 from kmnist.text import complain
 from kmnist.tuning.worker import Worker
@@ -133,7 +134,7 @@ class RayExecutor:
         local_cpus: cores of the cluster that is begun here.
 
     Raises:
-        SettingError: Ray is not installed.
+        MissingExtra: Ray is not installed.
         StudyError: no cluster answers.
     """
 
@@ -141,11 +142,10 @@ class RayExecutor:
         address = address or os.environ.get("RAY_ADDRESS")
         for name, text in {**ENVIRONMENT, **({} if address else LOOPBACK)}.items():
             os.environ.setdefault(name, text)
-        try:
-            import ray
-            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-        except ImportError as error:
-            raise SettingError("engine=ray needs another package: pip install 'kmnist[ray]'") from error
+        require("ray", "engine=ray")
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
         options: dict[str, Any] = {"address": address} if address else {
             "num_cpus": local_cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"
         }  # fmt: skip

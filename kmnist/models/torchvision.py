@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kmnist.data.spec import DataSpec
-from kmnist.errors import SettingError
+from kmnist.extras import require
 from kmnist.models.cnn import channels_last
 from kmnist.models.torchvision_cpu import torchvision_module
 from kmnist.models.torchvision_settings import TorchvisionSettings
@@ -30,12 +30,10 @@ def network(settings: TorchvisionSettings, spec: DataSpec) -> nn.Module:
     """The network of the name ``settings.arch``.
 
     Raises:
-        SettingError: torchvision is not installed.
+        MissingExtra: torchvision is not installed.
     """
-    try:
-        models = torchvision_module("models")
-    except ModuleNotFoundError as error:
-        raise SettingError(f"arch={settings.arch} needs torchvision: pip install 'kmnist[vision]'") from error
+    require("vision", f"arch={settings.arch}")
+    models = torchvision_module("models")
     options = {"aux_logits": False, "init_weights": True} if settings.arch == "inception_v3" else {}
     body: nn.Module = models.get_model(settings.arch, num_classes=len(spec.classes), **options)
     _take_grey(body)

@@ -18,11 +18,7 @@ _declared: list[torch.library.Library] = []  # a library that is collected takes
 
 
 def torchvision_module(name: str) -> ModuleType:
-    """``torchvision.<name>``, imported.
-
-    Raises:
-        ModuleNotFoundError: torchvision is not installed (pip install 'kmnist[vision]').
-    """
+    """``torchvision.<name>``, imported."""
     try:
         return importlib.import_module(f"torchvision.{name}")
     except RuntimeError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kmnist.errors import KmnistError, SettingError
+from kmnist.extras import require
 from kmnist.inference.formats import SUFFIXES
 from kmnist.inference.limits import MOST_BYTES
 from kmnist.prediction.arrays import read_arrays
@@ -78,6 +79,7 @@ def _file(path: str, skipped: Skipped) -> Iterator[Picture]:
             for member, content in read_tar(Path(path), skipped):
                 yield Picture(f"{name}[{shown(member)}]", content)
         elif kind == ".parquet":
+            require("parquet", name)
             from kmnist.prediction.tables import read_table  # pyarrow takes its time
 
             for place, value in enumerate(read_table(Path(path))):

@@ -8,7 +8,7 @@ be asked.
 
 from kmnist.registry.aliases import Rollback, promote, rollback
 from kmnist.registry.initial import fetch_initial
-from kmnist.registry.load import Fetched, fetch, fetch_network, load_model, load_network
+from kmnist.registry.load import Fetched, fetch, fetch_network, load_model, load_network, named_version
 from kmnist.registry.versions import find_best, list_versions, register, tag_version
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "list_versions",
     "load_model",
     "load_network",
+    "named_version",
     "promote",
     "register",
     "rollback",

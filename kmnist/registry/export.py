@@ -9,6 +9,7 @@ import torch
 
 from kmnist.durable import replace_file
 from kmnist.errors import ModelError
+from kmnist.extras import require
 from kmnist.network import SavedNetwork
 
 INPUT, OUTPUT = "pixels", "log_probabilities"
@@ -24,13 +25,12 @@ def export_onnx(saved: SavedNetwork, path: Path) -> None:
         path: of the file.
 
     Raises:
-        ModelError: the packages for it are not installed, or the file cannot be written.
+        MissingExtra: the packages for it are not installed.
+        ModelError: the file cannot be written.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 - torch needs it, and tells so in a traceback
-    except ImportError as error:
-        raise ModelError(f"export to ONNX needs {error.name}: pip install 'kmnist[onnx]'") from error
+    require("onnx", "export to ONNX")
+    import onnx
+
     pixels = torch.zeros(2, *saved.spec.shape)  # two: with one, the number of pictures would be fixed
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kmnist.config import TrainConfig
 from kmnist.errors import ModelError, SettingError, root_reason
+from kmnist.extras import require
 from kmnist.models.transfer import InitialWeights
 from kmnist.models.transfer_settings import IMAGENET, NONE
 from kmnist.registry.load import fetch_network
@@ -49,10 +50,11 @@ def _imagenet(arch: str) -> Mapping[str, Tensor]:
         raise SettingError(
             f"init_from={IMAGENET}: arch={arch} is none of torchvision's; those are: {', '.join(TORCHVISION_NAMES)}"
         )
+    require("vision", f"init_from={IMAGENET}")
     try:
         published = torchvision_module("models").get_model_weights(arch).DEFAULT
         weights: dict[str, Tensor] = published.get_state_dict(progress=False, weights_only=True)
-    except Exception as error:  # torchvision is not there, or its host is not, or the file is not what it should be
+    except Exception as error:  # its host is not there, or the file is not what it should be
         raise SettingError(
             f"init_from={IMAGENET}: the weights of {arch} cannot be had ({root_reason(error)})"
         ) from error

@@ -110,6 +110,21 @@ def fetch(uri: str, *, tracking_uri: str | None = None) -> Fetched:
         raise ModelError(text if uri in text else f"model {uri}: {text}") from error
 
 
+def named_version(uri: str, *, tracking_uri: str | None = None) -> str | None:
+    """The number of the registered version that a name stands for now; ``None`` where it is no registered model's.
+
+    Raises:
+        ModelError: there is none; the message lists those there are.
+        TrackingError: the server does not answer.
+    """
+    match = REGISTERED.fullmatch(uri)
+    if match is None:
+        return None
+    with asked():
+        client = MlflowClient(tracking_uri)
+    return str(find_version(client, match["name"], match["alias"], match["version"]).version)
+
+
 def load_version(client: MlflowClient, version: ModelVersion) -> tuple[SavedNetwork, str]:
     """The network of a version, and the digest of its files, all of one copy of them.
 

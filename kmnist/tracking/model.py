@@ -16,7 +16,6 @@ from kmnist.inference.classifier import FIELDS
 from kmnist.inference.serving import OUTPUTS
 from kmnist.network import SavedNetwork, save_network
 
-NAME = "model"
 #: What answers for a model: ``kmnist.inference`` and the three files that it imports; each model carries a copy.
 CARRIED = ("inference/*.py", "calibration.py", "errors.py", "data/spec.py")
 TYPES = {str: DataType.string, int: DataType.long, float: DataType.double, bool: DataType.boolean}

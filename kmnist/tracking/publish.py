@@ -8,8 +8,7 @@ from mlflow.entities import Dataset, LoggedModel, LoggedModelOutput, LoggedModel
 from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from kmnist.tracking.model import NAME
-
+NAME = "model"
 #: Tells the models that we made of a run from those that its user may have logged to it.
 OURS = {"kmnist.logged_by": "journal"}
 

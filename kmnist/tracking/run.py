@@ -16,7 +16,6 @@ from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.http_dataset_source import HTTPDatasetSource
-from mlflow.data.numpy_dataset import NumpyDataset
 from mlflow.entities import Run as MlflowRunEntity
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES, MLFLOW_RUN_NOTE
 from PIL import Image
@@ -28,7 +27,6 @@ from kmnist.errors import Stopped, TrackingError
 from kmnist.network import SavedNetwork
 from kmnist.tracking.heartbeat import Heartbeat, now_ms
 from kmnist.tracking.journal import LOCK, Journal
-from kmnist.tracking.model import save_model
 from kmnist.tracking.records import Record
 from kmnist.tracking.sender import Sender
 from kmnist.tracking.system import environment_tags
@@ -97,6 +95,8 @@ class MlflowRun:
 
     def log_data(self, split: str, images: Images, spec: DataSpec, source: str) -> None:
         """The images of one split as an input of the run, with the SHA-256 over all of them."""
+        from mlflow.data.numpy_dataset import NumpyDataset  # late: it needs pandas, which loading a model does not
+
         digest = images.digest
         described = NumpyDataset(
             images.pixels[:1],  # for the schema alone: MLflow's own digest would cover 12.7 images
@@ -146,6 +146,8 @@ class MlflowRun:
 
     def log_model(self, saved: SavedNetwork, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         """The network as a logged model, linked to ``metrics`` at ``step``; moved to the CPU, set to evaluation."""
+        from kmnist.tracking.model import save_model  # late: see log_data
+
         with self._told():
             payload = self._journal.payloads.new("model")
             save_model(saved, payload)

@@ -1,5 +1,6 @@
 """Facts about the machine: load between two epochs, and what the numbers of a run depend on besides its settings."""
 
+import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -37,6 +38,10 @@ class SystemMetrics:
 def environment_tags() -> dict[str, str]:
     """Versions, processor, and the commit of this code with whether it was changed since."""
     tags = {f"version.{name}": version(name) for name in ("kmnist", "torch", "mlflow", "numpy")}
+    if commit := os.environ.get(
+        "KMNIST_COMMIT"
+    ):  # of an image, which has no repository; a repository's own counts more
+        tags["git.commit"] = tags[MLFLOW_GIT_COMMIT] = commit
     tags["version.python"] = platform.python_version()
     tags["processor"] = (
         torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()

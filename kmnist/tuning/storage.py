@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from kmnist.addresses import parse_database, redact
 from kmnist.durable import cut_torn_line
 from kmnist.errors import KmnistError, StudyError, in_one_line, root_reason
+from kmnist.extras import require
 from kmnist.settings import shorten
 
 #: What Optuna raises when a database does not answer.
@@ -60,6 +61,7 @@ def open_storage(address: str) -> StudyStorage:
     Raises:
         SettingError: the address cannot be read.
         StudyError: it is of another kind, or the storage does not answer.
+        MissingExtra: PostgreSQL is asked for, and its client is not installed.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # we say ourselves what happens to a trial
     scheme, separator, rest = address.partition("://")
@@ -147,6 +149,7 @@ class PostgresStorage:
     is_file = False
 
     def __init__(self, url: URL, shown: str) -> None:
+        require("postgres", f"storage {shown}")
         self.shown = shown
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces each table
         options: dict[str, Any] = {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True}
@@ -160,8 +163,6 @@ class PostgresStorage:
             self.optuna: BaseStorage = database
             self._engine = database.engine
             weakref.finalize(self, database.engine.dispose)  # Optuna itself would leave its connections open
-        except ImportError as error:
-            raise StudyError("PostgreSQL needs another package: pip install 'psycopg[binary]'") from error
         except (SQLAlchemyError, ArgumentError, RuntimeError) as error:
             raise StudyError(
                 f"storage {shown} does not answer: {root_reason(error)}. Start it, or name another"
