@@ -43,6 +43,8 @@ def test_train(store: str, tmp_path: Path) -> None:
     assert f"mlflow ui --backend-store-uri {store}" in done.stdout
     assert run.info.run_id in done.stdout
     assert run.info.status == "FINISHED"
+    assert run.info.experiment_id == "0"  # as that of `mlflow run`
+    assert f"/runs/{run.info.run_id}?workflowType=machine_learning" in done.stdout
     assert run.info.run_name == "SAMPLE plain 32 adam 0.001 b128 e2 s0"
     assert run.data.params["learning_rate"] == "0.001"
     assert f"{run.data.metrics['test/accuracy']:.2%}" in done.stdout

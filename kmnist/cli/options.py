@@ -23,6 +23,9 @@ from kmnist.settings import describe, shorten, to_text
 from kmnist.tuning.definition import Budget, Method
 
 MOST_CHARACTERS = 100_000  # of a file of settings
+#: MLflow's own: ``mlflow run`` makes its run there before we are started, and a run cannot be moved. So that all runs
+#: are found in one place, however they were begun.
+DEFAULT_EXPERIMENT = "Default"
 
 
 def _can_be_looked_at(kind: Any, folder: Path) -> None:
@@ -67,7 +70,11 @@ TrackingUri = Annotated[
     ),
 ]
 ExperimentName = Annotated[
-    str, Parameter(env_var="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment that new runs belong to")
+    str,
+    Parameter(
+        env_var="MLFLOW_EXPERIMENT_NAME",
+        help="MLflow experiment that new runs belong to; under `mlflow run`, that of its run",
+    ),
 ]
 ModelUri = Annotated[
     str,

@@ -8,6 +8,7 @@ from cyclopts.validators import Number
 
 from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
+    DEFAULT_EXPERIMENT,
     DataDir,
     ExperimentName,
     Quiet,
@@ -34,7 +35,7 @@ def train(
     workers: EngineOptions | None = None,
     storage: Storage = "studies.log",
     tracking_uri: TrackingUri = None,
-    experiment_name: ExperimentName = "kmnist",
+    experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
     run_name: Annotated[str | None, Parameter(show_default=False)] = None,
     diagnostics: Annotated[bool, Parameter(negative="--no-diagnostics")] = True,
     quiet: Quiet = False,

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
+    DEFAULT_EXPERIMENT,
     BudgetSettings,
     DataDir,
     ExperimentName,
@@ -33,7 +34,7 @@ def tune(
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
     tracking_uri: TrackingUri = None,
-    experiment_name: ExperimentName = "kmnist",
+    experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
     quiet: Quiet = False,
 ) -> None:
     """Search for good settings with Optuna: every trial is a run in MLflow, below the study's own.
