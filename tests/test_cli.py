@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from kmnist import record
 from kmnist.checkpoint import load_checkpoint
 from kmnist.cli.main import app
 from kmnist.config import TrainConfig
@@ -33,6 +34,7 @@ def only_run(store: str) -> Run:
 @pytest.mark.slow
 def test_train(store: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kmnist", "train", *SMALL, "--epochs", "2", "--learning-rate", "1e-3"]
+    command += ["--tag", "campaign=autumn", "--tag", "my.kind=a=b", "--note", "Tried **wider** layers."]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(store))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no warning of any library
@@ -49,6 +51,9 @@ def test_train(store: str, tmp_path: Path) -> None:
     assert run.data.params["learning_rate"] == "0.001"
     assert f"{run.data.metrics['test/accuracy']:.2%}" in done.stdout
     assert run.data.tags["version.torch"]
+    assert {key for key in run.data.tags if not record.is_own_tag(key)} == {"campaign", "my.kind"}
+    assert (run.data.tags["campaign"], run.data.tags["my.kind"]) == ("autumn", "a=b")
+    assert run.data.tags["mlflow.note.content"].startswith("Tried **wider** layers.\n\n> **Trained on the drawn")
     assert list((tmp_path / "runs").iterdir()) == []  # nothing is left behind
 
 
@@ -148,6 +153,9 @@ def test_killed_at_once_and_resumed_is_uninterrupted(store: str, kmnist_command:
         (["--tracking-uri", "http://127.0.0.1:9"], "http://127.0.0.1:9 cannot be used"),
         (["--resume", "nothing"], "no checkpoint of run nothing in runs"),
         (["--device", "cuda:9"], "device=cuda:9: cannot be used on this machine"),
+        (["--tag", "git.commit=1"], "git.commit is written by kmnist or MLflow; take another, like my.git.commit"),
+        (["--tag", "nothing"], "tag=nothing: must be KEY=VALUE"),
+        (["--note", "x" * 3000], "has 3,000 characters; at most 2,000"),
         (["--dataset", "sample", "--batch-size", "9999"], "batch_size=9999: must be at most the 3,600 training"),
     ],
 )

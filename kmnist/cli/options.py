@@ -16,6 +16,7 @@ from cyclopts.help import DefaultFormatter
 from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 
+from kmnist import record
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, SettingError
 from kmnist.models.families import DEFAULT_ARCH, FAMILIES, NetSettings
@@ -23,6 +24,7 @@ from kmnist.settings import describe, shorten, to_text
 from kmnist.tuning.definition import Budget, Method
 
 MOST_CHARACTERS = 100_000  # of a file of settings
+MOST_TAG = 2_000  # characters: MLflow cuts off a tag at 8,000, and our own note follows that of the user
 #: MLflow's own: ``mlflow run`` makes its run there before we are started, and a run cannot be moved. So that all runs
 #: are found in one place, however they were begun.
 DEFAULT_EXPERIMENT = "Default"
@@ -104,6 +106,17 @@ OneThread = Annotated[
     int, Parameter(name="--threads", validator=validators.Number(gte=1), help="of the CPU to compute with")
 ]
 Quiet = Annotated[bool, Parameter(help="print the results only")]
+Tags = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--tag",
+        show_default=False,
+        help="KEY=VALUE, a tag of the run; can be given more than once; keep=true: kmnist runs prune spares it",
+    ),
+]
+Note = Annotated[
+    str | None, Parameter(show_default=False, help="Markdown that stands above what MLflow shows of the run")
+]
 
 
 def _as_options(fields: Mapping[str, tuple[FieldInfo, Group]], instead: Mapping[str, str] | None = None) -> Any:
@@ -219,6 +232,30 @@ def _checked(text: str) -> str:
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"it has more than {MOST_CHARACTERS:,} characters; a file of settings has some hundred")
     return text
+
+
+def about_run(tags: Sequence[str] | None, note: str | None) -> dict[str, str]:
+    """What a user says of a run, as its tags; the note is ``record.NOTE``.
+
+    Raises:
+        SettingError: it is malformed, too long, or a tag of ours.
+    """
+    found: dict[str, str] = {}
+    for text in tags or []:
+        key, equals, value = text.partition("=")
+        if not equals or not re.fullmatch(r"[\w./: -]{1,100}", key) or len(value) > MOST_TAG:
+            raise SettingError(
+                f"tag={shorten(text)}: must be KEY=VALUE, the key of letters, digits and ./:_- (at most 100), the "
+                f"value of at most {MOST_TAG:,} characters"
+            )
+        if record.is_own_tag(key):
+            raise SettingError(
+                f"tag={shorten(text)}: {key} is written by kmnist or MLflow; take another, like my.{key}"
+            )
+        found[key] = value
+    if note is not None and len(note) > MOST_TAG:
+        raise SettingError(f"note={shorten(note)}: has {len(note):,} characters; at most {MOST_TAG:,}")
+    return found | ({record.NOTE: note} if note else {})
 
 
 def require_writable(file: Path, option: str, suffixes: tuple[str, ...]) -> None:

@@ -11,11 +11,14 @@ from kmnist.cli.options import (
     DEFAULT_EXPERIMENT,
     DataDir,
     ExperimentName,
+    Note,
     Quiet,
     Storage,
+    Tags,
     TrackingUri,
     TrainSettings,
     WorkDir,
+    about_run,
     given_settings,
     require_writable_folder,
     run_folder,
@@ -37,6 +40,8 @@ def train(
     tracking_uri: TrackingUri = None,
     experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
     run_name: Annotated[str | None, Parameter(show_default=False)] = None,
+    tag: Tags = None,
+    note: Note = None,
     diagnostics: Annotated[bool, Parameter(negative="--no-diagnostics")] = True,
     quiet: Quiet = False,
 ) -> None:
@@ -58,7 +63,7 @@ def train(
         measure gradients, updates, dead ReLUs, margins and calibration after each epoch; the training is the same
         without
     """
-    given = given_settings([settings], experiment)
+    given, about = given_settings([settings], experiment), about_run(tag, note)
     options = workers or EngineOptions()
     if seeds is not None:
         if resume is not None:
@@ -78,6 +83,7 @@ def train(
             work_dir=work_dir,
             engine=engine,
             progress=not quiet,
+            about=about,
         )
         name = run_name or f"{_run_name(config, experiment)} and {seeds - 1} more seeds"
         train_seeds(places, name, config, seeds, quiet=quiet)
@@ -128,6 +134,7 @@ def train(
                 screen.tracking(run)
 
             run.log_environment()
+            run.describe(about)
             result = train_experiment(
                 config,
                 splits,

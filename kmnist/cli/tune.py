@@ -13,10 +13,13 @@ from kmnist.cli.options import (
     ExperimentName,
     FixedSettings,
     MethodSettings,
+    Note,
     Quiet,
     Storage,
+    Tags,
     TrackingUri,
     WorkDir,
+    about_run,
     given_settings,
     require_writable_folder,
 )
@@ -35,6 +38,8 @@ def tune(
     work_dir: WorkDir = Path("runs"),
     tracking_uri: TrackingUri = None,
     experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
+    tag: Tags = None,
+    note: Note = None,
     quiet: Quiet = False,
 ) -> None:
     """Search for good settings with Optuna: every trial is a run in MLflow, below the study's own.
@@ -51,7 +56,7 @@ def tune(
     """
     from kmnist.tuning.definition import parse
 
-    given = given_settings([settings, method, budget], study_file)
+    given, about = given_settings([settings, method, budget], study_file), about_run(tag, note)
     if study is None:
         parse(given)  # what is wrong in it is said at once, before seconds of imports
     require_writable_folder(work_dir)
@@ -70,5 +75,6 @@ def tune(
         work_dir=work_dir,
         engine=engine,
         progress=not quiet,
+        about=about,
     )
     run_study(places, StudyScreen(quiet), study, study_file, given)
