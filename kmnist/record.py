@@ -34,11 +34,13 @@ MODEL = "model"  # that was evaluated: the name that it was asked for by
 SOURCES = "report.sources"  # ids of the runs that a report is of
 NOTE = "note"  # the user's own, which stands above ours
 KEEP = "keep"  # the user's own, too: "true" keeps all that the run has
+PRUNED = "pruned"  # what was deleted of the run
+IMPORTED = "imported.from"  # the id that the run had where it was exported
 #: What every other tag of ours begins with, or is: those that a user gives a run must not.
 OWN_TAGS = (
-    *("confirmation", "data", "dataset", "device", "end_reason", "ensemble", "git", "heartbeat"),
-    *("init_from", "kind", "kmnist"),
-    *("mlflow", "model", "note", "precision", "processor", "report", "study", "threads", "trial", "unsent", "version"),
+    *("confirmation", "data", "dataset", "device", "end_reason", "ensemble", "git", "heartbeat", "imported"),
+    *("init_from", "kind", "kmnist", "mlflow", "model", "note", "precision", "processor", "pruned", "report"),
+    *("study", "threads", "trial", "unsent", "version"),
 )
 
 #: Of a study's table of its trials; after them comes a column for each searched setting.
