@@ -146,6 +146,8 @@ def test_killed_at_once_and_resumed_is_uninterrupted(store: str, kmnist_command:
     ("arguments", "message"),
     [
         (["--archh", "plain"], "Did you mean --arch?"),
+        (["--lr", "0.1"], "Unknown option: --lr. Did you mean --learning-rate?"),
+        (["--experiment", "lr.yaml"], "unknown setting 'lr'; did you mean 'learning_rate'?"),
         (["--arch", "plan"], "did you mean 'plain'?"),
         (["--experiment", "none.yaml"], "none.yaml cannot be read"),
         (["--data-dir", "/dev/null/data"], "data folder /dev/null/data cannot be written"),
@@ -162,6 +164,7 @@ def test_killed_at_once_and_resumed_is_uninterrupted(store: str, kmnist_command:
 def test_bad_input_is_one_clear_error_and_leaves_no_run(
     arguments: list[str], message: str, kmnist_command: Command, store: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "lr.yaml").write_text("lr: 0.1\n")
     before = {path.name for path in tmp_path.iterdir()}
     done = kmnist_command("train", *arguments)
     assert done.returncode in (1, 2)
@@ -180,7 +183,7 @@ def test_a_failing_training_is_FAILED_with_its_traceback(kmnist_command: Command
     run = only_run(store)
     assert run.info.status == "FAILED"
     assert run.data.tags["end_reason"].startswith("TrainingDiverged")
-    assert [file.path for file in MlflowClient(store).list_artifacts(run.info.run_id)] == ["traceback.txt"]
+    assert "traceback.txt" in [file.path for file in MlflowClient(store).list_artifacts(run.info.run_id)]
 
 
 @pytest.mark.slow
@@ -223,7 +226,7 @@ def test_a_terminal_gets_a_bar(store: str, tmp_path: Path) -> None:
     assert process.returncode == 0
     text = shown.decode()
     assert "━" in text
-    assert re.search(r"3/3.*drawing and saving", text)
+    assert re.search(r"epoch 3 of 3.*drawing and saving", text)
     assert re.search(r"best epoch \d: valid accuracy", text)
 
 

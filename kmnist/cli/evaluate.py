@@ -30,7 +30,7 @@ def evaluate(
     threads: OneThread = 1,
     tracking_uri: TrackingUri = None,
     experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
-    run_name: Annotated[str | None, Parameter(show_default=False)] = None,
+    run_name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on labelled pictures, as a run of its own that is linked to it.

@@ -6,19 +6,17 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from kmnist.cli.about import Note, Tags, about_run
 from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
     DEFAULT_EXPERIMENT,
     DataDir,
     ExperimentName,
-    Note,
     Quiet,
     Storage,
-    Tags,
     TrackingUri,
     TrainSettings,
     WorkDir,
-    about_run,
     given_settings,
     require_writable_folder,
     run_folder,
@@ -31,7 +29,7 @@ def train(
     *,
     settings: TrainSettings | None = None,
     experiment: Annotated[Path | None, Parameter(show_default=False)] = None,
-    resume: Annotated[str | None, Parameter(show_default=False)] = None,
+    resume: Annotated[str | None, Parameter(metavar="RUN_ID", show_default=False)] = None,
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
     seeds: Annotated[int | None, Parameter(validator=Number(gte=1), show_default=False)] = None,
@@ -39,15 +37,13 @@ def train(
     storage: Storage = "studies.log",
     tracking_uri: TrackingUri = None,
     experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
-    run_name: Annotated[str | None, Parameter(show_default=False)] = None,
+    run_name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
     tag: Tags = None,
     note: Note = None,
     diagnostics: Annotated[bool, Parameter(negative="--no-diagnostics")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Train a network and track it.
-
-    The exit status is 3 if it is trained, but the tracking server has not taken all of it yet.
 
     Parameters
     ----------
@@ -60,8 +56,7 @@ def train(
     run_name
         name of the run in MLflow [default: what it is]
     diagnostics
-        measure gradients, updates, dead ReLUs, margins and calibration after each epoch; the training is the same
-        without
+        measure gradients, updates, dead ReLUs, margins and calibration after each epoch; changes no other number
     """
     given, about = given_settings([settings], experiment), about_run(tag, note)
     options = workers or EngineOptions()
@@ -100,6 +95,7 @@ def train(
         config = TrainConfig.parse(given)
 
     # Imported here, once the settings are known to be good: together they take seconds.
+    from kmnist.checkpoint import FILE_NAME
     from kmnist.cli.progress import Screen
     from kmnist.data import load_dataset
     from kmnist.experiment import prepare
@@ -150,7 +146,7 @@ def train(
                 diagnostics=diagnostics,
             )
     except KeyboardInterrupt:
-        screen.interrupted(run, work_dir)
+        screen.interrupted(run, work_dir, resumable=(run.folder / FILE_NAME).exists())
         raise
     run.discard_folder()
     screen.result(result, data, run_url(client, entity))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from kmnist.cli.about import Note, Tags, about_run
 from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
     DEFAULT_EXPERIMENT,
@@ -13,13 +14,10 @@ from kmnist.cli.options import (
     ExperimentName,
     FixedSettings,
     MethodSettings,
-    Note,
     Quiet,
     Storage,
-    Tags,
     TrackingUri,
     WorkDir,
-    about_run,
     given_settings,
     require_writable_folder,
 )
@@ -30,7 +28,7 @@ def tune(
     settings: FixedSettings | None = None,
     method: MethodSettings | None = None,
     budget: BudgetSettings | None = None,
-    study: Annotated[str | None, Parameter(env_var="KMNIST_STUDY", show_default=False)] = None,
+    study: Annotated[str | None, Parameter(metavar="NAME", env_var="KMNIST_STUDY", show_default=False)] = None,
     study_file: Annotated[Path | None, Parameter(show_default=False)] = None,
     workers: EngineOptions | None = None,
     storage: Storage = "studies.log",
