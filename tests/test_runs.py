@@ -87,10 +87,12 @@ def test_runs_are_carried_to_a_server(
     here.set_tag(above, "mlflow.note.content", f"see [it](#/experiments/0/runs/{below}?workflowType=machine_learning)")
     done = kmnist_command("runs", "export", "both.zip", above)
     assert done.returncode == 0, done.stderr
+    there, began = connect(server.url), here.get_run(above).info.start_time
+    broken_off = there.create_experiment("carried")  # an import that made a run, and sent nothing
+    there.create_run(broken_off, began, {"imported.from": above}, "above")
     arguments = ("runs", "import", "both.zip", "--tracking-uri", server.url, "--experiment-name", "carried")
     done = kmnist_command(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    there = connect(server.url)
     found = there.get_experiment_by_name("carried")
     assert found is not None
     experiment = found.experiment_id
@@ -186,3 +188,4 @@ def test_what_nobody_needs_is_freed_and_only_when_it_is_said(
     assert left == {best, kept}
     assert not list((tmp_path / "mlruns").rglob(f"*{worse}*/images/*"))
     assert kmnist_command("runs", "prune").stdout == "there is nothing to prune\n"
+    assert "experiment=x: there is none of that name" in kmnist_command("runs", "prune", "--experiment", "x").stderr

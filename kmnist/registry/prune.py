@@ -13,6 +13,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from kmnist import record
 from kmnist.checkpoint import FILE_NAME
+from kmnist.errors import SettingError
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
 from kmnist.tracking.journal import LOCK, unsent_bytes
@@ -63,10 +64,13 @@ def find_prunable(client: MlflowClient, work_dir: Path, experiment: str | None =
         experiment: the name of the only one to look at.
 
     Raises:
+        SettingError: there is no such experiment.
         TrackingError: the server does not answer.
     """
     with tracking_errors("the runs cannot be looked through"):
         experiments = client.search_experiments()
+        if experiment is not None and experiment not in (there := [found.name for found in experiments]):
+            raise SettingError(f"experiment={experiment}: there is none of that name; there are: {', '.join(there)}")
         chosen = [found.experiment_id for found in experiments if experiment in (None, found.name)]
         runs = [run for place in chosen for run in _runs(client, place)]
         registered = {version.run_id for version in client.search_model_versions()}

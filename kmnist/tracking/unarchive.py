@@ -15,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from kmnist import record
@@ -26,6 +27,7 @@ from kmnist.tracking.heartbeat import TAG
 from kmnist.tracking.journal import JOURNAL, LOCK, Journal
 from kmnist.tracking.pending import send_journal
 from kmnist.tracking.records import Record, kind_of
+from kmnist.tracking.sent import SENT
 
 MOST_FILES, MOST_BYTES = 200_000, 20 * 10**9
 MOST_CONTENTS = 50_000_000  # bytes of runs.json
@@ -40,7 +42,7 @@ MEMBER = re.compile(
 def import_runs(
     client: MlflowClient, file: Path, work_dir: Path, experiment_name: str, say: Callable[[str], None]
 ) -> Iterator[tuple[str, str, str]]:
-    """Make the runs of a file in an experiment; one that was imported before is left as it is.
+    """Make the runs of a file in an experiment; one that was imported whole before is left as it is.
 
     Args:
         client: of the server that is to have them.
@@ -65,24 +67,16 @@ def import_runs(
             with tracking_errors(f"no run can be made in {experiment_name!r}", WAY_OUT):
                 place = experiment_id(client, experiment_name)
             new: dict[str, str] = {}
-            fresh = []
+            complete = set()
             for run in runs:
-                if found := _found(client, place, run.id):
-                    new[run.id] = found
-                else:
-                    new[run.id] = _make(client, place, run, new, say)
-                    fresh.append(run)
+                found = _found(client, place, run.id)
+                new[run.id] = found.info.run_id if found else _make(client, place, run, new, say)
+                if found and found.info.status != "RUNNING":  # its status is what is sent last
+                    complete.add(run.id)
             for run in runs:
-                if run not in fresh:
-                    yield run.id, new[run.id], "is there already"
-            for run in fresh:
-                folder = work_dir / new[run.id]
-                folder.mkdir(parents=True)
-                with FileLock(folder / LOCK, timeout=0):
-                    _unpack(archive, run, folder, lambda text: _with_new_ids(text, new, place))
-                    outcome = send_journal(client, new[run.id], folder)
-                if outcome.startswith("sent"):
-                    shutil.rmtree(folder, ignore_errors=True)
+                outcome = "is there already"
+                if run.id not in complete:
+                    outcome = _carry(client, archive, run, work_dir / new[run.id], new, place)
                 yield run.id, new[run.id], outcome
     except (zipfile.BadZipFile, ValueError, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise TrackingError(f"{file} cannot be imported: {in_one_line(error)[:300]}") from error
@@ -108,10 +102,10 @@ def _check(archive: zipfile.ZipFile, work_dir: Path) -> None:
             raise ValueError(f"it has a file {name[:100]!r}, which an export has not")
 
 
-def _found(client: MlflowClient, place: str, old: str) -> str | None:
+def _found(client: MlflowClient, place: str, old: str) -> Run | None:
     with tracking_errors("the runs that are there cannot be looked through"):
         found = client.search_runs([place], f"tags.`{record.IMPORTED}` = '{old}'", max_results=1)
-    return str(found[0].info.run_id) if found else None
+    return found[0] if found else None
 
 
 def _make(
@@ -127,6 +121,22 @@ def _make(
             return str(creation(place).info.run_id)
 
     return wait_out(attempt, START_SECONDS, say=say)
+
+
+def _carry(
+    client: MlflowClient, archive: zipfile.ZipFile, run: ArchivedRun, folder: Path, new: Mapping[str, str], place: str
+) -> str:
+    """Send a run's journal from ``folder``; what an import that was broken off has left there is written anew."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / LOCK, timeout=0):
+        for left in (JOURNAL, SENT):
+            (folder / left).unlink(missing_ok=True)
+        shutil.rmtree(folder / "payloads", ignore_errors=True)
+        _unpack(archive, run, folder, lambda text: _with_new_ids(text, new, place))
+        outcome = send_journal(client, new[run.id], folder)
+    if outcome.startswith("sent"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return outcome
 
 
 def _unpack(archive: zipfile.ZipFile, run: ArchivedRun, folder: Path, renewed: Callable[[str], str]) -> None:
