@@ -32,6 +32,16 @@ KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION = "study", "trial", "confirmation"  # 
 KIND_EVALUATION, KIND_REPORT = "evaluation", "report"
 MODEL = "model"  # that was evaluated: the name that it was asked for by
 SOURCES = "report.sources"  # ids of the runs that a report is of
+NOTE = "note"  # the user's own, which stands above ours
+KEEP = "keep"  # the user's own, too: "true" keeps all that the run has
+PRUNED = "pruned"  # what was deleted of the run
+IMPORTED = "imported.from"  # the id that the run had where it was exported
+#: What every other tag of ours begins with, or is: those that a user gives a run must not.
+OWN_TAGS = (
+    *("confirmation", "data", "dataset", "device", "end_reason", "ensemble", "git", "heartbeat", "imported"),
+    *("init_from", "kind", "kmnist", "mlflow", "model", "note", "precision", "processor", "pruned", "report"),
+    *("study", "threads", "trial", "unsent", "version"),
+)
 
 #: Of a study's table of its trials; after them comes a column for each searched setting.
 TRIAL_COLUMNS = (
@@ -41,6 +51,7 @@ TRIAL_COLUMNS = (
 
 # Artifacts.
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"
+CODE_PATCH = "code.patch"  # what was changed of the code since its commit
 LAYERS, PREDICTIONS = "diagnostics.csv", "predictions.csv"  # in REPORTS
 VALID_CONFUSION = "valid confusion"  # the series of images over the epochs
 
@@ -48,6 +59,11 @@ VALID_CONFUSION = "valid confusion"  # the series of images over the epochs
 def metric(split: str, name: str) -> str:
     """``valid/accuracy``."""
     return f"{split}/{name}"
+
+
+def is_own_tag(key: str) -> bool:
+    """Whether a tag is of this package, or of MLflow: ``git.commit``."""
+    return key.partition(".")[0] in OWN_TAGS
 
 
 @dataclass(frozen=True)

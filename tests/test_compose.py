@@ -304,7 +304,7 @@ def test_a_worker_asks_for_the_name_of_the_study(stack: Stack) -> None:
 
 def runs_of(client: MlflowClient, kinds: set[str | None]) -> list[Run]:
     """The runs of our experiment that are of one of the kinds; a training alone has none."""
-    experiment = client.get_experiment_by_name("kmnist")
+    experiment = client.get_experiment_by_name("Default")
     assert experiment
     assert experiment.artifact_location.startswith("mlflow-artifacts:/")
     return [run for run in client.search_runs([experiment.experiment_id]) if run.data.tags.get("kind") in kinds]

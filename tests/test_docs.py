@@ -22,7 +22,7 @@ def test_every_command_is_there_and_every_command_there_exists() -> None:
     assert set(re.findall(r"`?kmnist ([a-z]+)", README)) & commands == commands
     for flag in re.findall(r"kmnist train [^`\n]*?--([a-z-]+)", README):
         known = {name.replace("_", "-") for arch in FAMILIES for name in TrainConfig.fields(arch)}
-        assert flag in known | {"help", "experiment", "resume", "seeds"}, flag
+        assert flag in known | {"help", "experiment", "resume", "seeds", "tag", "note"}, flag
 
 
 def test_every_picture_and_file_that_it_names_is_there() -> None:

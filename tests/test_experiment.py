@@ -65,7 +65,7 @@ def test_what_a_training_leaves(config: TrainConfig, splits: Splits, tmp_path: P
         "data.json",
     }
     assert DataSpec.from_json(json.loads(run.files["data.json"])) == splits.spec
-    assert run.images == [("valid confusion", number) for number in (1, 2, 3, 4)]
+    assert run.images == [("valid confusion", number) for number in range(5)]  # 0: before the first
 
 
 def test_the_best_epoch_is_chosen_on_validation_and_its_weights_are_logged(

@@ -144,19 +144,21 @@ ENDS = {
     "promote": ["--data-dir", "/dev/null/x"],
     "demo": ["--model", "nowhere", "--host", "127.0.0.1", "--port", "0"],
     "predict": [], "studies": [], "register": [], "rollback": [], "models": [], "sync": [], "reap": [],
+    "runs export": [], "runs import": [], "runs prune": [],
 }  # fmt: skip
 
 
 def options_of(command: str) -> list[str]:
-    return [
-        name for argument in app[command].assemble_argument_collection() for name in argument.names if name[:2] == "--"
-    ]
+    found = app
+    for word in command.split():
+        found = found[word]
+    return [name for argument in found.assemble_argument_collection() for name in argument.names if name[:2] == "--"]
 
 
 def command_line(chance: random.Random) -> list[str]:
     command = chance.choice(list(ENDS))
     options = [*options_of(command), "--help", "--nothing", "-x"]
-    line = [command]
+    line = command.split()
     for _ in range(chance.choice((0, 1, 2, 4))):
         if chance.random() < 0.7:
             option, value = chance.choice(options), chance.choice(WORDS)
@@ -176,7 +178,9 @@ def test_random_command_lines_end_with_a_message(
     WORDS.append(str(good_checkpoint))
     for command in ENDS:  # imports, which take their time once
         kmnist_command(
-            command, *ENDS[command], *(["x.png", "--model", str(good_checkpoint)] if command == "predict" else [])
+            *command.split(),
+            *ENDS[command],
+            *(["x.png", "--model", str(good_checkpoint)] if command == "predict" else []),
         )
     chance = random.Random(20_261)
     for number in range(count):

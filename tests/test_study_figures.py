@@ -2,16 +2,20 @@
 
 from datetime import datetime, timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from PIL import Image
+from playwright.sync_api import Browser
 
 from kmnist import figures
 from kmnist.tuning.definition import Definition, parse
+from kmnist.tuning.interactive import interactive_page
 from kmnist.tuning.table import best_trial, chosen_of, trials_table
 
 START = datetime(2026, 1, 1, 12)
@@ -94,25 +98,39 @@ def test_layers_are_put_together_again() -> None:
     ],
 )
 @pytest.mark.parametrize("maximise", [True, False])
-def test_every_figure_can_be_drawn_of_every_study(trials: list[FrozenTrial], maximise: bool) -> None:
+def test_the_history_can_be_drawn_of_every_study(trials: list[FrozenTrial], maximise: bool) -> None:
     table = trials_table(trials, DEFINITION)
-    names = {"hidden_layers": False, "hidden_1": True, "learning_rate": True, "optimizer": False}
-    curves = {trial.number: trial.intermediate_values for trial in trials}
-    for png in (
-        figures.study_history(table, "valid/accuracy", maximise),
-        figures.study_curves(table, curves, "valid/accuracy", maximise),
-        figures.study_slices(table, names, "valid/accuracy", maximise),
-        figures.study_parallel(table, names, "valid/accuracy", maximise),
-        figures.study_timeline(table),
-    ):
-        image = Image.open(BytesIO(png))
-        assert image.width > 500
-        assert len(set(image.convert("L").get_flattened_data())) > 10  # something is drawn
+    image = Image.open(BytesIO(figures.study_history(table, "valid/accuracy", maximise)))
+    assert image.width > 500
+    assert len(set(image.convert("L").get_flattened_data())) > 10  # something is drawn
 
 
-def test_importances_with_and_without_any() -> None:
-    for shares in ({}, {"learning_rate": 0.8, "optimizer": 0.2}):
-        assert Image.open(BytesIO(figures.study_importances(shares, "valid/accuracy"))).width > 500
+@pytest.mark.slow
+def test_the_page_of_a_study_fits_the_window_and_needs_no_network(browser: Browser, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="</script><b>mine", direction="maximize")
+    trials = [trial(number, "COMPLETE", [number / 99, number / 50]) for number in range(12)]
+    study.add_trials([*trials, trial(12, "PRUNED", [0.01])])
+    page = interactive_page(study, DEFINITION, {"learning_rate": 0.8, "optimizer": 0.2})
+    assert len(page) < 2_500_000
+    (tmp_path / "page.html").write_text(page)
+    for width in (800, 1400):
+        look_at(browser, tmp_path / "page.html", width)
+
+
+def look_at(browser: Browser, path: Path, width: int) -> None:
+    opened = browser.new_page(viewport={"width": width, "height": 900})
+    problems: list[str] = []
+    asked: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(path.as_uri())
+    opened.wait_for_selector("#wait", state="detached")
+    assert (problems, asked) == ([], [path.as_uri()])
+    assert opened.locator(".js-plotly-plot").count() == 6
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.locator("h1").text_content() == "Study </script><b>mine"
+    assert "12 complete trials" in (opened.locator("body").text_content() or "")
+    opened.close()
 
 
 def test_a_table_of_nothing_is_empty() -> None:

@@ -141,11 +141,9 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path, tune: Tune) -> Non
     assert f"#/experiments/{parent.info.experiment_id}/runs/{best.user_attrs['run_id']}" in note
     client = MlflowClient(store)
     figures = {file.path for file in client.list_artifacts(parent.info.run_id, "figures")}
-    names = ["history.png", "curves.png", "slices.png", "parallel_coordinates.png", "importances.png", "timeline.png"]
-    assert figures == {f"figures/{name}" for name in [*names, "interactive.html"]}
+    assert figures == {"figures/interactive.html"}
     page = Path(client.download_artifacts(parent.info.run_id, "figures/interactive.html", str(tmp_path))).read_text()
-    assert page.count('class="plotly-graph-div"') >= 4
-    assert "<script src" not in page  # it needs no network
+    assert "valid/accuracy" in page
     file = client.download_artifacts(parent.info.run_id, "reports/best.yaml", str(tmp_path))
     settings = TrainConfig.parse(yaml.safe_load(Path(file).read_text()))
     assert settings.learning_rate == best.params["learning_rate"]

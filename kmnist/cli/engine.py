@@ -42,7 +42,9 @@ class EngineOptions:
     devices: Annotated[
         str | None,
         Parameter(
-            show_default=False, help="that the workers get in turn: cuda:0,cuda:1 [default: every GPU, else cpu]"
+            metavar="DEVICE,...",
+            show_default=False,
+            help="that the workers get in turn: cuda:0,cuda:1 [default: every GPU, else cpu]",
         ),
     ] = None
     engine: Annotated[
@@ -51,6 +53,7 @@ class EngineOptions:
     ray_address: Annotated[
         str | None,
         Parameter(
+            metavar="HOST:PORT",
             show_default=False,
             help="of the cluster, HOST:PORT or auto [default: that of RAY_ADDRESS, else one on this machine, "
             "for this command]",

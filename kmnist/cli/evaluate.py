@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import DataDir, ExperimentName, ModelUri, OneThread, Quiet, TrackingUri, WorkDir
+from kmnist.cli.options import (
+    DEFAULT_EXPERIMENT,
+    DataDir,
+    ExperimentName,
+    ModelUri,
+    OneThread,
+    Quiet,
+    TrackingUri,
+    WorkDir,
+)
 from kmnist.errors import Incomplete, PictureError
 from kmnist.extras import require
 
@@ -21,8 +30,8 @@ def evaluate(
     work_dir: WorkDir = Path("runs"),
     threads: OneThread = 1,
     tracking_uri: TrackingUri = None,
-    experiment_name: ExperimentName = "kmnist",
-    run_name: Annotated[str | None, Parameter(show_default=False)] = None,
+    experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
+    run_name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on labelled pictures, as a run of its own that is linked to it.

@@ -7,7 +7,7 @@ import traceback
 from types import TracebackType
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 
 from kmnist.environment import set_environment
 from kmnist.errors import Incomplete, KmnistError, Terminated
@@ -35,9 +35,15 @@ app.command("kmnist.cli.evaluate:evaluate", help="Measure a model on labelled pi
 app.command("kmnist.cli.demo:demo", help="Open a page to draw kana on.")
 app.command("kmnist.cli.serve:serve", help="Answer for a model over HTTP.")
 app.command("kmnist.cli.export:export", help="Write a model as ONNX.")
+runs = App(name="runs", help="Carry runs from one server to another, and free what nobody needs.")
+runs.command("kmnist.cli.runs:export_runs", name="export", help="Write runs to a file.")
+runs.command("kmnist.cli.runs:import_runs", name="import", help="Make the runs of a file on another server.")
+runs.command("kmnist.cli.runs:prune", name="prune", help="Free models, images and checkpoints that nobody needs.")
+app.command(runs)
 app.command("kmnist.cli.sync:sync", help="Send what the tracking server has not taken yet.")
 app.command("kmnist.cli.reap:reap", help="End runs whose process is gone.")
 app.command("kmnist.cli.mlproject:mlproject", help="Write the file MLproject anew (for developers).")
+app.register_install_completion_command(help="Let the shell complete commands and options (bash, zsh, fish).")
 
 
 def main() -> None:
@@ -52,7 +58,7 @@ def main() -> None:
     try:
         app(sys.argv[1:], print_error=False, exit_on_error=False)
     except CycloptsError as error:
-        _fail(str(error), 2)
+        _fail(_as_meant(error), 2)
     except Incomplete as error:
         _fail(str(error), 3)
     except KmnistError as error:
@@ -64,6 +70,18 @@ def main() -> None:
         sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+
+
+def _as_meant(error: CycloptsError) -> str:
+    """What is wrong; of an option that others call so, which of ours means it, instead of the nearest letters."""
+    if isinstance(error, UnknownOptionError):
+        from kmnist.settings.synonyms import MEANT
+
+        word = (error.token.keyword or error.token.value).partition("=")[0]
+        option = f"--{MEANT.get(word.lstrip('-').lower().replace('-', '_'), '').replace('_', '-')}"
+        if any(option in argument.names for argument in error.argument_collection):
+            return f"Unknown option: {word}. Did you mean {option}?"
+    return str(error)
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from cyclopts import Group, Parameter, validators
@@ -20,9 +20,13 @@ from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, SettingError
 from kmnist.models.families import DEFAULT_ARCH, FAMILIES, NetSettings
 from kmnist.settings import describe, shorten, to_text
+from kmnist.settings.choice import Choice
 from kmnist.tuning.definition import Budget, Method
 
 MOST_CHARACTERS = 100_000  # of a file of settings
+#: MLflow's own: ``mlflow run`` makes its run there before we are started, and a run cannot be moved. So that all runs
+#: are found in one place, however they were begun.
+DEFAULT_EXPERIMENT = "Default"
 
 
 def _can_be_looked_at(kind: Any, folder: Path) -> None:
@@ -54,6 +58,7 @@ WorkDir = Annotated[
 Storage = Annotated[
     str,
     Parameter(
+        metavar="FILE|URL",
         env_var="KMNIST_STORAGE",
         help="file of studies, or postgresql://user@host/database, which any number of machines can share",
     ),
@@ -61,17 +66,24 @@ Storage = Annotated[
 TrackingUri = Annotated[
     str | None,
     Parameter(
+        metavar="URL",
         env_var="MLFLOW_TRACKING_URI",
         show_default=False,
         help="MLflow server or database [default: sqlite:///mlflow.db]",
     ),
 ]
 ExperimentName = Annotated[
-    str, Parameter(env_var="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment that new runs belong to")
+    str,
+    Parameter(
+        metavar="NAME",
+        env_var="MLFLOW_EXPERIMENT_NAME",
+        help="MLflow experiment that new runs belong to; under `mlflow run`, that of its run",
+    ),
 ]
 ModelUri = Annotated[
     str,
     Parameter(
+        metavar="MODEL",
         env_var="KMNIST_MODEL",
         help="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/model, or the path of a saved model or checkpoint",
     ),
@@ -84,7 +96,7 @@ UnsureBelow = Annotated[
         help="the probability below which an answer is unsure [default: measured on validation, kept in the model]",
     ),
 ]
-Device = Annotated[str, Parameter(help="auto, cpu, cuda, cuda:1, ...")]
+Device = Annotated[str, Parameter(metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ...")]
 Threads = Annotated[
     int | None,
     Parameter(
@@ -96,6 +108,7 @@ Threads = Annotated[
 OneThread = Annotated[
     int, Parameter(name="--threads", validator=validators.Number(gte=1), help="of the CPU to compute with")
 ]
+Format = Annotated[Literal["table", "json", "csv"], Parameter(help="for a person, or for programs")]
 Quiet = Annotated[bool, Parameter(help="print the results only")]
 
 
@@ -107,9 +120,21 @@ def _as_options(fields: Mapping[str, tuple[FieldInfo, Group]], instead: Mapping[
     options: dict[str, Any] = {}
     for name, (field, group) in fields.items():
         if not_given := (instead or {}).get(name, f"default: {to_text(field.default)}"):
-            shown = Parameter(help=f"{describe(field)} [{not_given}]", show_default=False, group=group)
+            help = f"{describe(field)} [{not_given}]"
+            shown = Parameter(help=help, metavar=_kind_of(field), show_default=False, group=group)
             options[name] = (Annotated[str | None, shown], None)
     return Parameter(name="*")(create_model("Given", **options))
+
+
+def _kind_of(field: FieldInfo) -> str:
+    """What its text is: INT, FLOAT, one of few names, or a list of them."""
+    kinds = {{int: "INT", float: "FLOAT"}.get(part, "") for part in (field.annotation, *get_args(field.annotation))} - {
+        ""
+    }
+    if any(isinstance(mark, Choice) for mark in field.metadata) or get_origin(field.annotation) is Literal:
+        return "NAME"
+    many = ",..." if get_origin(field.annotation) is tuple else ""
+    return (min(kinds) if kinds else "TEXT") + many
 
 
 def _in_group(fields: Mapping[str, FieldInfo], name: str, help: str) -> dict[str, tuple[FieldInfo, Group]]:

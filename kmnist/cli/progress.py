@@ -4,9 +4,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from kmnist.checkpoint import Checkpoint
+from kmnist.cli.bar import progress
 from kmnist.cli.printer import Printer
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
@@ -44,17 +46,18 @@ class Screen(Printer):
             yield self._ignore if self._quiet else self._line_for(config.epochs)
             return
         done = len(checkpoint.epochs) if checkpoint else 0
-        with self._bar() as bar:
-            task = bar.add_task("epoch", total=config.epochs, completed=done, numbers="")
+        with progress(self._console) as bar:
+            task = bar.add_task("epoch", total=config.epochs, completed=done, numbers=(), seconds=0, since=monotonic())
 
             def show(epoch: Epoch, best: Epoch) -> None:
-                numbers = f"train {epoch.train.accuracy:.2%} loss {epoch.train.loss:.3f}"
+                numbers = [f"train {epoch.train.accuracy:.2%}", f"loss {epoch.train.loss:.3f}"]
                 if epoch.valid and best.valid:
-                    numbers = f"valid {epoch.valid.accuracy:.2%} loss {epoch.valid.loss:.3f}"
-                    numbers += f"  best {best.valid.accuracy:.2%}"
-                numbers += f"  {epoch.images_per_second:,.0f} img/s"
-                last = epoch.number == config.epochs
-                bar.update(task, completed=epoch.number, numbers="drawing and saving" if last else numbers)
+                    numbers = [f"valid {epoch.valid.accuracy:.2%}", f"best {best.valid.accuracy:.2%}"]
+                    numbers.append(f"loss {epoch.valid.loss:.3f}")
+                numbers.append(f"{epoch.images_per_second:,.0f} img/s")
+                if epoch.number == config.epochs:
+                    numbers = ["drawing and saving"]
+                bar.update(task, completed=epoch.number, numbers=numbers, seconds=epoch.seconds, since=monotonic())
 
             yield show
 
@@ -75,11 +78,13 @@ class Screen(Printer):
             )
         self._set_aside = run.set_aside
 
-    def interrupted(self, run: "MlflowRun", work_dir: Path) -> None:
-        """How to go on."""
-        self.say(
-            f"interrupted; everything up to the last whole epoch is kept. Go on with: kmnist train --resume {run.id}"
-        )
+    def interrupted(self, run: "MlflowRun", work_dir: Path, *, resumable: bool) -> None:
+        """How to go on, if there is anything to go on from."""
+        if resumable:
+            self.say("interrupted; everything up to the last whole epoch is kept. Go on with")
+            self.say(f"kmnist train --resume {run.id}")  # a line of its own: no terminal breaks it
+        else:
+            self.say("interrupted before the first epoch had ended: there is nothing to go on from; start it again")
         if not run.is_complete:
             self.say(self.unsent(run, work_dir))
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import DataDir, OneThread, TrackingUri
+from kmnist.cli.options import DataDir, Format, OneThread, TrackingUri
 from kmnist.errors import SettingError
 from kmnist.extras import require
 
-Name = Annotated[str, Parameter(name="--name")]
+Name = Annotated[str, Parameter(name="--name", metavar="NAME")]
 
 
 def register(
@@ -102,7 +102,7 @@ def rollback(*, name: Name = "kmnist", alias: str = "champion", tracking_uri: Tr
     screen.say(f"models:/{name}@{alias} is now version {done.after}, no longer {done.before or 'on a deleted one'}")
 
 
-def models(*, name: Name = "kmnist", tracking_uri: TrackingUri = None) -> None:
+def models(*, name: Name = "kmnist", format: Format = "table", tracking_uri: TrackingUri = None) -> None:
     """List the versions of the registered model.
 
     Parameters
@@ -115,7 +115,7 @@ def models(*, name: Name = "kmnist", tracking_uri: TrackingUri = None) -> None:
     from kmnist.tracking import connect
 
     versions, screen = registry.list_versions(connect(tracking_uri), name), Printer()
-    if not versions:
+    if not versions and format == "table":
         screen.say("nothing is registered; kmnist register RUN_ID, or --best STUDY")
         return
     rows = []
@@ -124,7 +124,7 @@ def models(*, name: Name = "kmnist", tracking_uri: TrackingUri = None) -> None:
         known = (tags.get(tag, "-") for tag in ("gate", "study", "run"))
         accuracy = _as_percent(tags.get("test_accuracy", "-"))
         rows.append([str(version.number), " ".join(version.aliases) or "-", tags.get("arch", "-"), accuracy, *known])
-    screen.table(["version", "alias", "arch", "test accuracy", "gate", "study", "run"], rows)
+    screen.table(["version", "alias", "arch", "test accuracy", "gate", "study", "run"], rows, format)
 
 
 def _as_percent(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import DataDir, TrackingUri, WorkDir, require_writable_folder
+from kmnist.cli.options import DEFAULT_EXPERIMENT, DataDir, TrackingUri, WorkDir, require_writable_folder
 from kmnist.errors import DataError, Incomplete, SettingError
 from kmnist.extras import require
 
@@ -15,7 +15,7 @@ MOST = 24  # runs in one report
 def report(
     *,
     runs: Annotated[list[str] | None, Parameter(consume_multiple=True, show_default=False)] = None,
-    experiment: Annotated[str | None, Parameter(env_var="MLFLOW_EXPERIMENT_NAME", show_default=False)] = None,
+    experiment: Annotated[str, Parameter(env_var="MLFLOW_EXPERIMENT_NAME")] = DEFAULT_EXPERIMENT,
     study: Annotated[str | None, Parameter(show_default=False)] = None,
     out: Path = Path("report"),
     data_dir: DataDir = Path("data"),
@@ -29,7 +29,7 @@ def report(
     runs
         their ids
     experiment
-        all of an experiment [default: kmnist]
+        all of an experiment
     study
         what a study tried and came to
     out
@@ -61,8 +61,8 @@ def report(
         parent, found = runs_of_study(client, study)
         title = f"Study {study}"
     else:
-        found = runs_of_experiment(client, experiment or "kmnist")
-        title = f"Experiment {experiment or 'kmnist'}"
+        found = runs_of_experiment(client, experiment)
+        title = f"Experiment {experiment}"
     if made is not None:  # it is in the experiment, too, and will be the report's own
         found = [run for run in found if run.info.run_id != made.info.run_id]
     if not found and parent is None:

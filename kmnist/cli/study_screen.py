@@ -7,6 +7,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 from rich.progress import Progress
 
+from kmnist.cli.bar import progress
 from kmnist.cli.printer import Printer
 from kmnist.cli.progress import Screen
 from kmnist.data import Dataset
@@ -36,7 +37,7 @@ class StudyScreen(Printer):
         if self._quiet:
             yield lambda trials: None
         elif self._console.is_terminal:
-            with self._bar() as bar:
+            with progress(self._console) as bar:
                 yield self._on_bar(study, bar)
         else:
             yield self._as_lines(study)
@@ -79,15 +80,15 @@ class StudyScreen(Printer):
 
     def _on_bar(self, study: TrackedStudy, bar: Progress) -> Show:
         what = "confirming" if study.definition.confirms else "trials"
-        task = bar.add_task(what, total=study.budget.trials, numbers="")
+        task = bar.add_task(what, total=study.budget.trials, numbers=(), seconds=0, since=0)
 
         def show(trials: Sequence[FrozenTrial]) -> None:
             best = best_trial(trials, study.definition)
-            numbers = [f"best {best.value:.4f} (trial {best.number}) "] if best else []
+            numbers = [f"best {best.value:.4f} (trial {best.number})"] if best else []
             numbers += [f"{name} {_count(trials, name)}" for name in ("running", "pruned")]
             numbers.append(f"failed {_count(trials, 'fail')}")
             ended = sum(trial.state.is_finished() for trial in trials)
-            bar.update(task, completed=ended, numbers=" ".join(numbers))
+            bar.update(task, completed=ended, numbers=numbers)
 
         return show
 

@@ -1,12 +1,20 @@
 """``kmnist sync``"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kmnist.cli.options import TrackingUri, WorkDir
-from kmnist.errors import Incomplete
+from kmnist.cli.options import Format, TrackingUri, WorkDir
+from kmnist.errors import Incomplete, SettingError
+
+if TYPE_CHECKING:
+    from kmnist.tracking.pending import Pending
+
+COLUMNS = ("run", "bytes", "since", "in_use", "refused")
 
 
-def sync(*, show: bool = False, work_dir: WorkDir = Path("runs"), tracking_uri: TrackingUri = None) -> None:
+def sync(
+    *, show: bool = False, format: Format = "table", work_dir: WorkDir = Path("runs"), tracking_uri: TrackingUri = None
+) -> None:
     """Show what the tracking server has not taken yet, and send it.
 
     The exit status is 3 if the server has not taken all of it.
@@ -19,8 +27,13 @@ def sync(*, show: bool = False, work_dir: WorkDir = Path("runs"), tracking_uri: 
     from kmnist.cli.progress import Screen
     from kmnist.tracking import connect, list_pending, send_pending
 
+    if format != "table" and not show:
+        raise SettingError(f"format={format}: is for --show")
     screen = Screen(quiet=False)
     waiting = list_pending(work_dir)
+    if format != "table":
+        screen.table(COLUMNS, [_as_row(run) for run in waiting], format)
+        return
     for run in waiting:
         by = ", by a process that is sending them" if run.in_use else ""
         screen.say(f"{run.run_id}: {run.unsent_bytes:,} bytes wait, last written to {run.since:%Y-%m-%d %H:%M}{by}")
@@ -36,3 +49,8 @@ def sync(*, show: bool = False, work_dir: WorkDir = Path("runs"), tracking_uri: 
                 f"not all has arrived: of {len(left)} runs something waits in {work_dir}. kmnist sync --show says what "
                 "and why; kmnist sync tries again; to give it up, delete the run's folder there"
             )
+
+
+def _as_row(run: "Pending") -> list[str]:
+    refused = "; ".join(f"{what}: {answer}" for what, answer in run.set_aside)
+    return [run.run_id, str(run.unsent_bytes), f"{run.since:%Y-%m-%dT%H:%M}", str(run.in_use).lower(), refused]

@@ -6,8 +6,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from kmnist.cli.about import Note, Tags, about_run
 from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
+    DEFAULT_EXPERIMENT,
     DataDir,
     ExperimentName,
     Quiet,
@@ -28,21 +30,21 @@ def train(
     *,
     settings: TrainSettings | None = None,
     experiment: Annotated[Path | None, Parameter(show_default=False)] = None,
-    resume: Annotated[str | None, Parameter(show_default=False)] = None,
+    resume: Annotated[str | None, Parameter(metavar="RUN_ID", show_default=False)] = None,
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
     seeds: Annotated[int | None, Parameter(validator=Number(gte=1), show_default=False)] = None,
     workers: EngineOptions | None = None,
     storage: Storage = "studies.log",
     tracking_uri: TrackingUri = None,
-    experiment_name: ExperimentName = "kmnist",
-    run_name: Annotated[str | None, Parameter(show_default=False)] = None,
+    experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
+    run_name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
+    tag: Tags = None,
+    note: Note = None,
     diagnostics: Annotated[bool, Parameter(negative="--no-diagnostics")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Train a network and track it.
-
-    The exit status is 3 if it is trained, but the tracking server has not taken all of it yet.
 
     Parameters
     ----------
@@ -55,11 +57,10 @@ def train(
     run_name
         name of the run in MLflow [default: what it is]
     diagnostics
-        measure gradients, updates, dead ReLUs, margins and calibration after each epoch; the training is the same
-        without
+        measure gradients, updates, dead ReLUs, margins and calibration after each epoch; changes no other number
     """
     require("train", "kmnist train")
-    given = given_settings([settings], experiment)
+    given, about = given_settings([settings], experiment), about_run(tag, note)
     options = workers or EngineOptions()
     if seeds is not None:
         if resume is not None:
@@ -80,6 +81,7 @@ def train(
             work_dir=work_dir,
             engine=engine,
             progress=not quiet,
+            about=about,
         )
         name = run_name or f"{_run_name(config, experiment)} and {seeds - 1} more seeds"
         train_seeds(places, name, config, seeds, quiet=quiet)
@@ -96,6 +98,7 @@ def train(
         config = TrainConfig.parse(given)
 
     # Imported here, once the settings are known to be good: together they take seconds.
+    from kmnist.checkpoint import FILE_NAME
     from kmnist.cli.progress import Screen
     from kmnist.data import load_dataset
     from kmnist.experiment import prepare
@@ -130,6 +133,7 @@ def train(
                 screen.tracking(run)
 
             run.log_environment()
+            run.describe(about)
             result = train_experiment(
                 config,
                 splits,
@@ -145,7 +149,7 @@ def train(
                 diagnostics=diagnostics,
             )
     except KeyboardInterrupt:
-        screen.interrupted(run, work_dir)
+        screen.interrupted(run, work_dir, resumable=(run.folder / FILE_NAME).exists())
         raise
     run.discard_folder()
     screen.result(result, data, run_url(client, entity))

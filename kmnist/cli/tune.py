@@ -5,8 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from kmnist.cli.about import Note, Tags, about_run
 from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
+    DEFAULT_EXPERIMENT,
     BudgetSettings,
     DataDir,
     ExperimentName,
@@ -27,14 +29,16 @@ def tune(
     settings: FixedSettings | None = None,
     method: MethodSettings | None = None,
     budget: BudgetSettings | None = None,
-    study: Annotated[str | None, Parameter(env_var="KMNIST_STUDY", show_default=False)] = None,
+    study: Annotated[str | None, Parameter(metavar="NAME", env_var="KMNIST_STUDY", show_default=False)] = None,
     study_file: Annotated[Path | None, Parameter(show_default=False)] = None,
     workers: EngineOptions | None = None,
     storage: Storage = "studies.log",
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
     tracking_uri: TrackingUri = None,
-    experiment_name: ExperimentName = "kmnist",
+    experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
+    tag: Tags = None,
+    note: Note = None,
     quiet: Quiet = False,
 ) -> None:
     """Search for good settings with Optuna: every trial is a run in MLflow, below the study's own.
@@ -52,7 +56,7 @@ def tune(
     require("tune", "kmnist tune")
     from kmnist.tuning.definition import parse
 
-    given = given_settings([settings, method, budget], study_file)
+    given, about = given_settings([settings, method, budget], study_file), about_run(tag, note)
     if study is None:
         parse(given)  # what is wrong in it is said at once, before seconds of imports
     require_writable_folder(work_dir)
@@ -71,5 +75,6 @@ def tune(
         work_dir=work_dir,
         engine=engine,
         progress=not quiet,
+        about=about,
     )
     run_study(places, StudyScreen(quiet), study, study_file, given)

@@ -19,6 +19,8 @@ from kmnist.experiment.checkpointer import Checkpointer, epoch_metrics, split_me
 from kmnist.experiment.results import Evaluated, Result, log_results
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
+from kmnist.figures import confusion_matrix_image
+from kmnist.metrics import confusion_matrix
 from kmnist.metrics.calibrate import calibrate
 from kmnist.models.build import build
 from kmnist.models.normalise import normalisation
@@ -159,6 +161,7 @@ def train_epochs(
     if resume is None:
         compute = resolve_compute(config, model, splits.train, device, threads)
         _log_start(config, splits, run, compute, initial)
+        _log_untrained(model, splits, run, compute)
     else:
         compute = resume.compute
         model.load_state_dict(resume.model)
@@ -205,6 +208,16 @@ def _log_start(config: TrainConfig, splits: Splits, run: Run, compute: Compute, 
     for split, images in ((record.TRAIN, splits.train), (record.VALID, splits.valid)):
         if len(images):
             run.log_data(split, images, splits.spec, splits.source)
+
+
+def _log_untrained(model: nn.Module, splits: Splits, run: Run, compute: Compute) -> None:
+    """Step 0 of the series of images: MLflow's slider stands there when it is opened, and would show nothing."""
+    if len(splits.valid):
+        with compute.active():
+            answers = evaluate(model.to(compute.device), splits.valid, compute.device)[1].argmax(dim=1).numpy()
+        matrix = confusion_matrix(splits.valid.labels, answers, len(splits.spec.classes))
+        image = confusion_matrix_image(matrix, splits.spec)
+        run.log_image(image, record.VALID_CONFUSION, 0, timestamp_ms=0)  # begun again, it is the same one
 
 
 def _mean_and_std(images: Images) -> tuple[float, float]:

@@ -7,14 +7,7 @@ from kmnist.figures.errors import misclassified
 from kmnist.figures.prediction import explanations
 from kmnist.figures.samples import class_distribution, samples
 from kmnist.figures.seeds import seeds
-from kmnist.figures.study import (
-    study_curves,
-    study_history,
-    study_importances,
-    study_parallel,
-    study_slices,
-    study_timeline,
-)
+from kmnist.figures.study import study_history
 
 __all__ = [
     "augmented",
@@ -25,10 +18,5 @@ __all__ = [
     "misclassified",
     "samples",
     "seeds",
-    "study_curves",
     "study_history",
-    "study_importances",
-    "study_parallel",
-    "study_slices",
-    "study_timeline",
 ]

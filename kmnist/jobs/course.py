@@ -1,8 +1,8 @@
 """What the courses of all studies have in common: where they are, who works on them, and the run of their own."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,6 +63,7 @@ class Places:
         work_dir: for checkpoints and journals.
         engine: what carries the workers.
         progress: whether a download shows a bar.
+        about: tags that the user gives the study's own run, with ``record.NOTE`` a note.
     """
 
     storage: str
@@ -72,6 +73,7 @@ class Places:
     work_dir: Path
     engine: Engine
     progress: bool
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def run_seeds(places: Places, view: View, name: str, config: TrainConfig, seeds:
             run = MlflowRun(course.client, entity, places.work_dir / entity.info.run_id)
             stack.callback(run.discard_folder)  # after its end
             stack.enter_context(run).log_environment()
+            run.describe(places.about)
             reports.append(SeedsReport(study, run, link))
             return reports[0]
 

@@ -51,6 +51,7 @@ def _work(course: Course, study: TrackedStudy, data: Dataset, made: Any) -> None
                 run = MlflowRun(client, entity, course.places.work_dir / entity.info.run_id)
                 stack.callback(run.discard_folder)  # after its end
                 stack.enter_context(run).log_environment()
+                run.describe(course.places.about)
                 reports.append(StudyReport(study, run, lambda run_id: run_page(entity.info.experiment_id, run_id)))
                 return reports[0]
 

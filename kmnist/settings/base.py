@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kmnist.errors import SettingError
+from kmnist.settings.synonyms import MEANT
 
 MOST_SHOWN = 200  # characters of a value in an error
 
@@ -61,8 +62,9 @@ def as_flags(settings: Mapping[str, str]) -> str:
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> str:
-    """A line about a name that does not exist, with the nearest one that does."""
-    near = get_close_matches(name, known, n=1)
+    """A line about a name that does not exist, with one that does: of the same meaning, or else the nearest."""
+    meant = MEANT.get(name.lower().replace("-", "_"))
+    near = [meant] if meant in known else get_close_matches(name, known, n=1)
     return f"unknown {kind} {shorten(name)!r}; " + (
         f"did you mean {near[0]!r}?" if near else f"the {kind}s are: {', '.join(known)}"
     )

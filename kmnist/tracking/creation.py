@@ -63,14 +63,15 @@ class Creation:
         client: of the server.
         name: of the run.
         tags: of the run, besides those that all runs have.
+        began_ms: when it began; ``None``: it does so now.
 
     Attributes:
         tags: all that it is given.
         tried: whether the server has been asked.
     """
 
-    def __init__(self, client: MlflowClient, name: str, tags: Mapping[str, str]) -> None:
-        self._client, self._name, self.tried = client, name, False
+    def __init__(self, client: MlflowClient, name: str, tags: Mapping[str, str], began_ms: int | None = None) -> None:
+        self._client, self._name, self.tried, self._began_ms = client, name, False, began_ms
         self.tags: dict[str, str] = {CREATION: uuid.uuid4().hex, **heartbeat(), **tags}
 
     def __call__(self, experiment_id: str) -> Run:
@@ -78,7 +79,9 @@ class Creation:
         found = self._found(experiment_id) if self.tried else []
         if not found:
             self.tried = True
-            made = self._client.create_run(experiment_id, now_ms(), {**resolve_tags(), **self.tags}, self._name)
+            made = self._client.create_run(
+                experiment_id, self._began_ms or now_ms(), {**resolve_tags(), **self.tags}, self._name
+            )
             found = self._found(experiment_id) or [made]
         for extra in found[1:]:
             self._client.delete_run(extra.info.run_id)

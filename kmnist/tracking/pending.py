@@ -64,7 +64,7 @@ def send_pending(client: MlflowClient, work_dir: Path) -> Iterator[tuple[str, st
             if read_journal(folder) is None:
                 continue
             with FileLock(folder / LOCK, timeout=0):
-                yield run_id, _send(client, run_id, folder)
+                yield run_id, send_journal(client, run_id, folder)
         except Timeout:
             yield run_id, "left alone: a process is working on it"
         except OSError as error:
@@ -75,7 +75,8 @@ def _folders(work_dir: Path) -> list[Path]:
     return sorted(path for path in work_dir.glob("*") if path.is_dir())
 
 
-def _send(client: MlflowClient, run_id: str, folder: Path) -> str:
+def send_journal(client: MlflowClient, run_id: str, folder: Path) -> str:
+    """Send the journal in a folder that nobody else works in; gives what became of it, in words."""
     journal = Journal(folder)
     waiting = journal.unsent_bytes
     sender = Sender(client, run_id, journal, lives=False)

@@ -25,6 +25,7 @@ from kmnist.addresses import redact
 from kmnist.data import DataSpec, Images
 from kmnist.errors import Stopped, TrackingError
 from kmnist.network import SavedNetwork
+from kmnist.tracking import code
 from kmnist.tracking.heartbeat import Heartbeat, now_ms
 from kmnist.tracking.journal import LOCK, Journal
 from kmnist.tracking.records import Record
@@ -67,6 +68,7 @@ class MlflowRun:
         self._sender = Sender(client, self.id, self._journal, lives=True)
         self._heartbeat = Heartbeat(client, self.id)
         self._params = run.data.params
+        self._note = run.data.tags.get(record.NOTE, "")
         if run.info.status != "RUNNING" or self._journal.unsent_bytes:  # resumed; the end it had may still be unsent
             self._write({"op": "status", "status": "RUNNING"})
         self._sender.start()
@@ -86,12 +88,23 @@ class MlflowRun:
         self._write({"op": "tag_run", "run_id": run_id, "tags": {key: redact(text) for key, text in tags.items()}})
 
     def log_environment(self) -> None:
-        """Versions, processor and commit as tags."""
-        self.log_tags(environment_tags())
+        """Versions, processor and commit as tags, and what was changed since that commit as an artifact."""
+        tags = environment_tags()
+        self.log_tags(tags)
+        if tags.get("git.dirty") == "true" and (changes := code.patch()):
+            self.log_file(changes, record.CODE_PATCH)
+
+    def describe(self, about: Mapping[str, str]) -> None:
+        """Tags of the user's; ``record.NOTE`` among them stands above every note of ours, also of a resumed run."""
+        if about:
+            self.log_tags(about)
+        if record.NOTE in about:
+            self._note = about[record.NOTE]
+            self.log_note("")
 
     def log_note(self, markdown: str) -> None:
-        """The text that the UI shows on top of the run."""
-        self.log_tags({MLFLOW_RUN_NOTE: markdown})
+        """The text that the UI shows on top of the run, below that of the user."""
+        self.log_tags({MLFLOW_RUN_NOTE: "\n\n".join(filter(None, (self._note, markdown)))})
 
     def log_data(self, split: str, images: Images, spec: DataSpec, source: str) -> None:
         """The images of one split as an input of the run, with the SHA-256 over all of them."""

@@ -2,9 +2,7 @@
 
 import os
 import platform
-import subprocess
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
@@ -12,6 +10,8 @@ from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
 from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
+
+from kmnist.tracking import code
 
 
 class SystemMetrics:
@@ -47,19 +47,7 @@ def environment_tags() -> dict[str, str]:
         torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
     )
     tags["threads"] = str(torch.get_num_threads())
-    if commit := _git("rev-parse", "HEAD"):
+    if commit := code.commit():
         tags["git.commit"] = tags[MLFLOW_GIT_COMMIT] = commit
-        tags["git.dirty"] = "true" if _git("status", "--porcelain", "--untracked-files=no") else "false"
+        tags["git.dirty"] = str(code.is_changed()).lower()
     return tags
-
-
-def _git(*arguments: str) -> str:
-    """Output of a git command on the repository that this file is in; empty where there is none."""
-    folder = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -47,6 +47,7 @@ def study_note(
     ]
     board = markdown_table(("trial", metric, "best epoch", *names), rows)
     mattered = ", ".join(f"`{name}` {weight:.0%}" for name, weight in importances.items())
+    counted = f"{(table['state'] == 'COMPLETE').sum()} complete trials"
     searched = "\n".join(f"- `{name}`: {found}" for name, found in definition.search.items())
     fixed = ", ".join(f"`{name}={text}`" for name, text in definition.settings.items())
     best = best_trial(trials, definition)
@@ -56,7 +57,7 @@ def study_note(
 
 {board if rows else "No trial is complete yet."}
 
-{f"**What mattered** (share in the variance of {metric} over the complete trials): {mattered}." if mattered else ""}
+{f"**What mattered** (share in the variance of {metric}, by fANOVA over {counted}): {mattered}." if mattered else ""}
 
 **Searched** with `{definition.method.sampler}` and `{definition.method.pruner}`, on {metric} of the validation split:
 

@@ -7,6 +7,8 @@ from kmnist.tuning.storage import StudyStorage, reading
 from kmnist.tuning.study import TrackedStudy, all_studies
 from kmnist.tuning.table import best_trial
 
+COLUMNS = ("study", "state", "trials", "metric", "best", "run")
+
 
 def overview(storage: StudyStorage) -> list[dict[str, str]]:
     """One row a study: name, state, trials, best value, its trial, and the study's run in MLflow."""
@@ -20,14 +22,10 @@ def _row(study: TrackedStudy) -> dict[str, str]:
     counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
     ended = sum(trial.state.is_finished() for trial in trials)
     pruned, failed = counts[TrialState.PRUNED], counts[TrialState.FAIL]
-    return {
-        "study": study.name,
-        "state": _state(study, ended),
-        "trials": f"{ended} of {study.budget.trials} ({pruned} pruned, {failed} failed)",
-        "metric": study.definition.method.metric,
-        "best": f"{best.value:.4f} (trial {best.number})" if best else "-",
-        "run": study.optuna.user_attrs.get("run_id", "-"),
-    }
+    counted = f"{ended} of {study.budget.trials} ({pruned} pruned, {failed} failed)"
+    value = f"{best.value:.4f} (trial {best.number})" if best else "-"
+    run = study.optuna.user_attrs.get("run_id", "-")
+    return dict(zip(COLUMNS, (study.name, _state(study, ended), counted, study.definition.method.metric, value, run)))
 
 
 def _state(study: TrackedStudy, ended: int) -> str:

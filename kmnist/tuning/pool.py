@@ -74,7 +74,7 @@ class Pool:
         study: to work on.
         spawn: starts a worker.
         size: how many workers.
-        say: told about what hangs.
+        say: told about what hangs and what is replaced.
     """
 
     def __init__(self, study: TrackedStudy, spawn: Spawn, size: int, say: Callable[[str], None]) -> None:
@@ -101,6 +101,10 @@ class Pool:
                         f"with exit status {status}; nothing is lost: mend what they said, then go on with it"
                     )
                 self._workers[place] = self._start(place)
+                self._say(
+                    f"worker {worker.id} ({worker.job.place}) {'died' if status < 0 else 'ended'} (exit status "
+                    f"{status}): another has taken its place, and goes on with its trial"
+                )
         while len(self._workers) < self._size:
             self._workers.append(self._start(len(self._workers)))
         return any(worker.job.exitcode is None for worker in self._workers)

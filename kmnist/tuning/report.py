@@ -9,8 +9,7 @@ import pandas as pd
 from optuna import importance
 from optuna.trial import FrozenTrial, TrialState
 
-from kmnist import figures, record
-from kmnist.settings import Choices, Layers, Range
+from kmnist import record
 from kmnist.tuning.interactive import interactive_page
 from kmnist.tuning.note import confirmation_note, study_note
 from kmnist.tuning.runs import StudyRun
@@ -19,6 +18,7 @@ from kmnist.tuning.table import best_trial, chosen_of, trials_table
 
 SHARE_OF_TIME = 0.01  # of the study's, that a renewal may take while it runs: the workers need the cores
 LEAST_SECONDS = 20.0
+LEAST_TRIALS = 10  # complete, before anything is said of what mattered
 
 
 class _Pace:
@@ -52,8 +52,9 @@ class StudyReport:
     def __init__(self, study: TrackedStudy, run: StudyRun, link: Callable[[str], str]) -> None:
         self._study, self._run, self._link = study, run, link
         self._logged: set[int] = set()
-        self._pictures, self._page = _Pace(), _Pace()
+        self._summary, self._page = _Pace(), _Pace()
         self._note = ""
+        self._importances: dict[str, float] = {}
         run.log_params(study.definition.as_params())
 
     def __call__(self, trials: Sequence[FrozenTrial], *, final: bool) -> None:
@@ -62,14 +63,14 @@ class StudyReport:
         ended = table[table["ended"].notna()].sort_values("ended")
         if len(ended) > len(self._logged):
             self._log_trials(ended)
-        if len(table) and (final or self._pictures.due(len(ended))):
-            with self._pictures.doing(len(ended)):
-                self._draw(trials, table)
+        if len(table) and (final or self._summary.due(len(ended))):
+            with self._summary.doing(len(ended)):
+                self._summarise(trials, table)
             if final and (best := best_trial(trials, self._study.definition)):
                 self._mark(record.BEST_OF_STUDY, best.user_attrs["run_id"])
         if len(table) and (final or self._page.due(len(ended))):
             with self._page.doing(len(ended)):
-                page = interactive_page(self._study.optuna, self._study.definition)
+                page = interactive_page(self._study.optuna, self._study.definition, self._importances)
                 self._run.log_file(page.encode(), f"{record.FIGURES}/interactive.html")
 
     def _log_trials(self, ended: pd.DataFrame) -> None:
@@ -95,27 +96,15 @@ class StudyReport:
                 self._run.log_metrics({f"study/trial_{metric}": float(row["value"])}, number, stamp)
             self._logged.add(number)
 
-    def _draw(self, trials: Sequence[FrozenTrial], table: pd.DataFrame) -> None:
+    def _summarise(self, trials: Sequence[FrozenTrial], table: pd.DataFrame) -> None:
         study, run, definition = self._study, self._run, self._study.definition
-        weights = importances(study)
-        self._note = study_note(study, trials, table, weights, self._link)
+        self._importances = importances(study)
+        self._note = study_note(study, trials, table, self._importances, self._link)
         run.log_note(self._note)
         run.log_file(table.to_csv(index=False).encode(), f"{record.REPORTS}/trials.csv")
         if best := best_trial(trials, definition):
             run.log_file(best_settings(study, best).encode(), f"{record.REPORTS}/best.yaml")
             run.log_tags({record.BEST_RUN: best.user_attrs["run_id"], record.BEST_TRIAL: str(best.number)})
-        curves = {trial.number: trial.intermediate_values for trial in trials if trial.state != TrialState.WAITING}
-        axes, metric, maximise = self._axes(table), definition.method.metric, definition.objective.maximise
-        pictures = {
-            "history": figures.study_history(table, metric, maximise),
-            "curves": figures.study_curves(table, curves, metric, maximise),
-            "slices": figures.study_slices(table, axes, metric, maximise),
-            "parallel_coordinates": figures.study_parallel(table, axes, metric, maximise),
-            "importances": figures.study_importances(weights, metric),
-            "timeline": figures.study_timeline(table),
-        }
-        for name, png in pictures.items():
-            run.log_file(png, f"{record.FIGURES}/{name}.png")
 
     def confirm(self, table: pd.DataFrame) -> str:
         """Add what the best settings came to with other seeds (``confirmations_table``); gives the run to register."""
@@ -144,30 +133,14 @@ class StudyReport:
         order = table.sort_values("value", ascending=not self._study.definition.objective.maximise, kind="stable")
         return str(order["run_id"].iloc[0])
 
-    def _axes(self, table: pd.DataFrame) -> dict[str, bool]:
-        """The searched settings that some trial has -> whether they are shown on a logarithmic axis."""
-        axes: dict[str, bool] = {}
-        for name, found in self._study.definition.search.items():
-            match found:
-                case Layers():
-                    axes[f"{name}_layers"] = False
-                    axes |= {str(column): found.width.log for column in table if str(column).startswith(f"{name}_")}
-                    axes[f"{name}_layers"] = False
-                case Range():
-                    axes[name] = found.log
-                case Choices():
-                    numbers = [value for value in found.values if isinstance(value, int | float)]
-                    axes[name] = len(numbers) == len(found.values) > 2 and max(numbers) >= 8 * min(numbers) > 0
-        return {name: log for name, log in axes.items() if name in table and table[name].notna().any()}
-
 
 def importances(study: TrackedStudy) -> dict[str, float]:
-    """Share in the variance of the value, by setting that every complete trial has; empty if there are too few.
+    """Share in the variance of the value, by setting that every complete trial has; empty of fewer than ten trials.
 
     By fANOVA (Hutter et al., 2014, https://proceedings.mlr.press/v32/hutter14.html), as Optuna has it.
     """
     complete = study.trials(TrialState.COMPLETE)
-    if len(complete) < 4:
+    if len(complete) < LEAST_TRIALS:
         return {}
     common = set.intersection(*(set(trial.params) for trial in complete))
     try:

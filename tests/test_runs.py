@@ -1,0 +1,191 @@
+"""Runs that are carried from one store to another, and what is freed of those that nobody needs."""
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from kmnist.config import TrainConfig
+from kmnist.data import Dataset
+from kmnist.errors import Stopped
+from kmnist.experiment import Splits, train
+from kmnist.registry import load_model
+from kmnist.tracking import MlflowRun, connect, create_run
+from kmnist.tracking.collect import collect
+from tests.commands import Command
+from tests.servers import MlflowServer
+
+Train = Callable[..., str]
+
+
+@pytest.fixture
+def trained(store: str, splits: Splits, drawn: Dataset, config: TrainConfig) -> Train:
+    """Trains a run in the store; gives its id."""
+    client = connect(store)
+
+    def make(name: str, *, seed: int = 0, stop: bool = False, **tags: str) -> str:
+        run = MlflowRun(client, entity := create_run(client, "Default", name, tags), Path("runs") / entity.info.run_id)
+        changed = TrainConfig.parse({**config.as_text(), "seed": seed})
+        try:
+            with run:
+                run.log_environment()
+
+                def on_epoch(*_: object) -> None:
+                    if stop:
+                        raise Stopped("on purpose")
+
+                train(changed, splits, drawn.test, run, run.folder, on_epoch=on_epoch)
+            run.discard_folder()
+        except Stopped:
+            pass
+        return run.id
+
+    return make
+
+
+@pytest.fixture
+def server(tmp_path: Path, template_store: Path) -> Iterator[MlflowServer]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    (folder / "mlflow.db").write_bytes(template_store.read_bytes())
+    running = MlflowServer(folder)
+    running.start()
+    yield running
+    running.kill()
+
+
+def told(client: MlflowClient, run: Run) -> dict[str, object]:
+    """All that a run says but ids, and where it is."""
+    source = collect(client, run)
+    tags = {key: text for key, text in run.data.tags.items() if key not in ("kmnist.creation", "imported.from")}
+    return {
+        "params": run.data.params,
+        "metrics": run.data.metrics,
+        "curves": source.curves,
+        "files": source.files,
+        "tags": tags,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "inputs": source.run.digests,
+        "began": run.info.start_time,
+        "ended": run.info.end_time,
+    }
+
+
+@pytest.mark.slow
+def test_runs_are_carried_to_a_server(
+    trained: Train, kmnist_command: Command, server: MlflowServer, store: str
+) -> None:
+    above = trained("above")
+    below = trained("below", stop=True, **{"mlflow.parentRunId": above})
+    here = connect(store)
+    here.set_tag(above, "study.best_run", below)
+    here.set_tag(above, "mlflow.note.content", f"see [it](#/experiments/0/runs/{below}?workflowType=machine_learning)")
+    done = kmnist_command("runs", "export", "both.zip", above)
+    assert done.returncode == 0, done.stderr
+    there, began = connect(server.url), here.get_run(above).info.start_time
+    broken_off = there.create_experiment("carried")  # an import that made a run, and sent nothing
+    there.create_run(broken_off, began, {"imported.from": above}, "above")
+    arguments = ("runs", "import", "both.zip", "--tracking-uri", server.url, "--experiment-name", "carried")
+    done = kmnist_command(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = there.get_experiment_by_name("carried")
+    assert found is not None
+    experiment = found.experiment_id
+    new = {run.data.tags["imported.from"]: run for run in there.search_runs([experiment])}
+    assert set(new) == {above, below}
+    for old in (above, below):
+        before, after = told(here, here.get_run(old)), told(there, new[old])
+        ids = json.dumps([before.pop("tags"), after.pop("tags")])
+        assert after == before
+        assert ids.count(old) <= 1 + (old == below) * 2
+    tags = new[above].data.tags
+    assert tags["study.best_run"] == new[below].info.run_id
+    assert f"#/experiments/{experiment}/runs/{new[below].info.run_id}?" in tags["mlflow.note.content"]
+    assert new[below].data.tags["mlflow.parentRunId"] == new[above].info.run_id
+    assert load_model(f"runs:/{new[above].info.run_id}/model", tracking_uri=server.url)
+    assert list(Path("runs").glob("*/journal.jsonl")) == []
+    again = kmnist_command(*arguments)
+    assert again.stdout.count("is there already") == 2
+    assert len(there.search_runs([experiment])) == 2
+
+
+ABOUT = {"id": "a1", "experiment": "0", "name": "x", "began_ms": 1, "tags": {}}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "There is no item named 'runs.json'"),
+        ({"runs.json": "{"}, "Expecting property name"),
+        ({"runs.json": json.dumps([{**ABOUT, "id": "../../x"}])}, "should match pattern"),
+        ({"runs.json": json.dumps([ABOUT, ABOUT])}, "it has a run twice"),
+        ({"runs.json": json.dumps([ABOUT]), "../journal.jsonl": ""}, "a file '../journal.jsonl', which an export"),
+        ({"runs.json": "[]", "a1/payloads/0/../../../x": "x"}, "which an export has not"),
+        ({"runs.json": "[]", "/etc/cron.d/x": "x"}, "which an export has not"),
+        ({"runs.json": json.dumps([ABOUT])}, "There is no item named 'a1/journal.jsonl'"),
+        (
+            {"runs.json": json.dumps([ABOUT]), "a1/journal.jsonl": '{"op": "tag_run", "run_id": "x", "tags": {}}\n'},
+            "tells of something else than its own run",
+        ),
+    ],
+)
+def test_a_file_that_no_export_wrote_is_refused(
+    files: dict[str, str], message: str, kmnist_command: Command, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile("made.zip", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    done = kmnist_command("runs", "import", "made.zip")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path.parent / "x").exists()
+
+
+def test_a_file_of_anything_is_refused(kmnist_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "any.zip").write_bytes(b"anything")
+    assert "any.zip cannot be imported" in kmnist_command("runs", "import", "any.zip").stderr
+    assert "none.zip cannot be imported" in kmnist_command("runs", "import", "none.zip").stderr
+    assert "must end in .zip" in kmnist_command("runs", "export", "any.tar", "x").stderr
+
+
+def images(client: MlflowClient, run_id: str) -> int:
+    return len(client.list_artifacts(run_id, "images"))
+
+
+@pytest.mark.slow
+def test_what_nobody_needs_is_freed_and_only_when_it_is_said(
+    trained: Train, kmnist_command: Command, store: str, tmp_path: Path
+) -> None:
+    first, second = trained("one", seed=1), trained("two", seed=2)
+    client = connect(store)
+    scores = {run: client.get_run(run).data.metrics["best/valid_accuracy"] for run in (first, second)}
+    best = max(scores, key=lambda run: scores[run]) if scores[first] != scores[second] else second
+    worse = first if best == second else second
+    kept, stopped = trained("kept", seed=3, keep="true"), trained("stopped", stop=True)
+    client.set_tag(best, "study.best", "true")
+    checkpoint = tmp_path / "runs" / stopped
+    assert checkpoint.exists()
+    shown = kmnist_command("runs", "prune")
+    assert shown.returncode == 0, shown.stderr
+    assert "2 runs" in shown.stdout
+    assert "nothing was deleted" in shown.stdout
+    assert images(client, worse)
+    assert checkpoint.exists()
+    done = kmnist_command("runs", "prune", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert (images(client, worse), checkpoint.exists()) == (0, False)
+    assert images(client, best)
+    assert images(client, kept)
+    assert client.get_run(worse).data.tags["pruned"]
+    assert client.list_artifacts(worse, "figures")
+    left = {model.source_run_id for model in client.search_logged_models(["0"])}
+    assert left == {best, kept}
+    assert not list((tmp_path / "mlruns").rglob(f"*{worse}*/images/*"))
+    assert kmnist_command("runs", "prune").stdout == "there is nothing to prune\n"
+    assert "experiment=x: there is none of that name" in kmnist_command("runs", "prune", "--experiment", "x").stderr
