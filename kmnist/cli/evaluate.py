@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from kmnist.cli.options import DataDir, ExperimentName, ModelUri, OneThread, Quiet, TrackingUri, WorkDir
+from kmnist.ensembles.config import MOST_TTA
 from kmnist.errors import Incomplete, PictureError
 
 
@@ -16,6 +18,7 @@ def evaluate(
     *,
     split: Literal["test", "valid", "train"] = "test",
     raw: bool = False,
+    tta: Annotated[int, Parameter(validator=Number(gte=0, lte=MOST_TTA))] = 0,
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
     threads: OneThread = 1,
@@ -35,6 +38,9 @@ def evaluate(
         of a data set; valid and train: as the model's own training split it
     raw
         take pictures as they are: 28 x 28, light on dark, as in KMNIST
+    tta
+        test-time augmentation: answer again for each picture shifted up, down, left and right by 1 to so many pixels,
+        and take the mean, besides what the model itself does; 0: none
     run_name
         name of the run in MLflow [default: what it is]
     """
@@ -59,7 +65,7 @@ def evaluate(
     run = MlflowRun(client, entity, work_dir / entity.info.run_id)
     with run:
         run.log_environment()
-        found = evaluate_saved(fetched.saved, chosen.images, chosen.spec, chosen.split, chosen.source, run)
+        found = evaluate_saved(fetched.saved, chosen.images, chosen.spec, chosen.split, chosen.source, run, tta)
         if fetched.model_id:
             named = split_metrics(record.EVALUATION, found)
             run.log_evaluated(fetched.model_id, chosen.images, f"{chosen.spec.name}-{chosen.split}", named, STEP)
