@@ -34,7 +34,8 @@ KIND_EVALUATION, KIND_REPORT = "evaluation", "report"
 KIND_ENSEMBLE = "ensemble"
 ENSEMBLE_ID = "ensemble.id"  # of what was asked for, to find the run again
 MEMBERS = "ensemble.members"  # ids of their runs
-MEMBER_OF = "ensemble."  # at a member: with the id of the ensemble's run, which kind that is
+WHAT = "ensemble"  # in words: vote of 3 cnn
+MEMBER_OF = "ensemble.in."  # at a member: with the id of the ensemble's run, which kind that is
 MODEL = "model"  # that was evaluated: the name that it was asked for by
 SOURCES = "report.sources"  # ids of the runs that a report is of
 

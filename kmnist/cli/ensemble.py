@@ -87,7 +87,7 @@ def vote(
     members
         ids of runs, models:/NAME/VERSION or models:/NAME@ALIAS; several also as ID,ID
     best
-        take so many at most: the best one, then whoever lowers the validation loss of all most, and so on
+        take so many only: the best one, then whoever helps the validation loss of all most, and so on
     run_name
         name of the run in MLflow [default: what it is]
     """

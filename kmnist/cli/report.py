@@ -17,6 +17,7 @@ def report(
     runs: Annotated[list[str] | None, Parameter(consume_multiple=True, show_default=False)] = None,
     experiment: Annotated[str | None, Parameter(env_var="MLFLOW_EXPERIMENT_NAME", show_default=False)] = None,
     study: Annotated[str | None, Parameter(show_default=False)] = None,
+    ensemble: Annotated[str | None, Parameter(show_default=False)] = None,
     out: Path = Path("report"),
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
@@ -32,11 +33,13 @@ def report(
         all of an experiment [default: kmnist]
     study
         what a study tried and came to
+    ensemble
+        id of the run of an ensemble: what it gains over its members
     out
         folder for the files; the report is logged to MLflow, too
     """
-    if runs and study:
-        raise SettingError("give --runs, --experiment or --study, not several of them")
+    if sum(map(bool, (runs, study, ensemble))) > 1:
+        raise SettingError("give --runs, --experiment, --study or --ensemble, not several of them")
     require_writable_folder(work_dir)
     _make_folder(out)
 
@@ -46,7 +49,7 @@ def report(
     from kmnist.report import HTML, Report, Source, arrange, report_files
     from kmnist.report.blocks import literal
     from kmnist.tracking import MlflowRun, connect, create_run, project_run, run_page, run_url
-    from kmnist.tracking.collect import collect, runs_by_id, runs_of_experiment, runs_of_study
+    from kmnist.tracking.collect import collect, runs_by_id, runs_of_ensemble, runs_of_experiment, runs_of_study
     from kmnist.tracking.project import REPORT
     from kmnist.tracking.read import read_run
 
@@ -59,6 +62,9 @@ def report(
     elif study:
         parent, found = runs_of_study(client, study)
         title = f"Study {study}"
+    elif ensemble:
+        found = runs_of_ensemble(client, ensemble)
+        title = f"Ensemble {found[0].info.run_name or ensemble}"
     else:
         found = runs_of_experiment(client, experiment or "kmnist")
         title = f"Experiment {experiment or 'kmnist'}"

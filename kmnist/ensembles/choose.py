@@ -15,19 +15,14 @@ def choose(told: LogProbabilities, labels: Labels, most: int) -> list[int]:
     Args:
         told: (M, N, C), each member's log-probabilities for validation images.
         labels: (N,).
-        most: members to take; fewer, if nobody who is left lowers the loss.
+        most: members to take; all, if there are no more.
     """
     right = np.exp(told[:, np.arange(len(labels)), labels].astype(np.float64))  # (M, N), probability of the label
     chosen: list[int] = []
-    best = np.inf
     while len(chosen) < min(most, len(told)):
         others = [place for place in range(len(told)) if place not in chosen]
         losses = {place: _loss(right[[*chosen, place]].mean(axis=0)) for place in others}
-        place = min(losses, key=losses.__getitem__)
-        if losses[place] >= best:
-            break
-        chosen.append(place)
-        best = losses[place]
+        chosen.append(min(losses, key=losses.__getitem__))
     return chosen
 
 

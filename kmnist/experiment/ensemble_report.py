@@ -110,7 +110,8 @@ def log_ensemble(built: Built, data: Dataset, run: Run, remarks: Sequence[str]) 
         remarks: what else the note is to say.
     """
     saved, spec, now = built.saved, built.saved.spec, time.time_ns() // 1_000_000
-    run.log_tags({record.DATASET: spec.name, record.OFFICIAL: str(spec.official).lower()})
+    about = {record.DATASET: spec.name, record.OFFICIAL: str(spec.official).lower(), record.WHAT: saved.config.arch}
+    run.log_tags(about)
     for split, images in ((record.VALID, built.valid), (record.TEST, data.test)):
         run.log_data(split, images, spec, data.source)
     test, log_probabilities = evaluate(saved.network, data.test)
@@ -122,8 +123,8 @@ def log_ensemble(built: Built, data: Dataset, run: Run, remarks: Sequence[str]) 
         record.TEMPERATURE: saved.calibration.temperature,
         record.UNSURE_BELOW: saved.calibration.unsure_below,
     }
-    about = {record.GAIN: built.gain, record.DIVERSITY: built.diversity}
-    run.log_metrics({**linked, **best, **about, **calibrated, **answered.sureness(record.TEST)}, STEP, now)
+    gained = {record.GAIN: built.gain, record.DIVERSITY: built.diversity}
+    run.log_metrics({**linked, **best, **gained, **calibrated, **answered.sureness(record.TEST)}, STEP, now)
     table = built.table
     run.log_file(table.to_csv(index=False).encode(), f"{record.REPORTS}/{record.MEMBERS_TABLE}")
     pairs = pd.DataFrame(built.disagreement, index=table["member"], columns=table["member"].astype(str))

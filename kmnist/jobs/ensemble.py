@@ -32,7 +32,7 @@ def run_vote(places: Places, view: View, names: Sequence[str], *, best: int | No
         places: where.
         view: is told about it.
         names: of the members: ids of their runs, or names of their models.
-        best: take so many at most, chosen greedily by the validation loss of their mean; ``None``: all.
+        best: take so many only, chosen greedily by the validation loss of their mean; ``None``: all.
         tta: see ``EnsembleConfig``.
         name: of the run; ``None``: what it is.
 

@@ -14,7 +14,7 @@ from kmnist.report.statistics import Interval, Paired, spread
 
 def verdict(report: Report) -> Section:
     """First of all, for who reads no further."""
-    tested = [source for source in report.ours if source.is_tested]
+    tested = [source for source in report.judged if source.is_tested]
     if not tested:
         text = "None of these runs has been evaluated on the test split yet: nothing can be said about which is best."
         return Section("Verdict", [Paragraph(text), *_table(report)])
@@ -73,6 +73,8 @@ def _by_seeds(groups: Sequence[Group]) -> list[str]:
 
 def _label(source: Source) -> str:
     config = source.run.config
+    if source.run.is_ensemble:
+        return f"{source.letter}   {source.run.tags.get(record.WHAT, '')}"[:30].strip()
     return f"{source.letter}   {config.arch} {config.net.summary}"[:30].strip() if config else source.letter
 
 
@@ -82,10 +84,10 @@ def _interval(source: Source) -> Interval | None:
 
 
 def _table(report: Report) -> list[Table]:
-    if not report.ours:
+    if not report.judged:
         return []
     rows = []
-    for source in report.ours:
+    for source in report.judged:
         interval, accuracy = _interval(source), source.test("accuracy")
         valid = source.run.value(record.BEST, "valid_accuracy")
         kept = source.best_epoch or "–"
@@ -95,7 +97,7 @@ def _table(report: Report) -> list[Table]:
             [
                 source.name,
                 source.run.status.lower(),
-                f"{source.epochs}",
+                f"{source.epochs or '–'}",
                 f"{kept}",
                 "–" if valid is None else f"{valid:.2%}",
                 tested,
