@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -24,6 +25,7 @@ from kmnist.ensembles.samme import weigh
 from kmnist.ensembles.stacking import MOST_STEPS, fit_stack
 from kmnist.errors import ModelError
 from kmnist.network import SETTINGS, SavedNetwork, empty_network, load_network, save_network
+from kmnist.registry.export import export_onnx
 
 Floats = npt.NDArray[np.float64]
 MEMBERS, IMAGES = 3, 300
@@ -201,3 +203,16 @@ def test_settings_that_are_no_ensembles_are_refused(part: str | None, value: Any
     (tmp_path / SETTINGS).write_text(json.dumps(content))
     with pytest.raises(ModelError, match=wrong):
         load_network(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["vote", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("boost", "stack"))])
+def test_onnxruntime_answers_as_it_does(kind: Kind, tmp_path: Path) -> None:
+    exported = ensemble(kind, tta=1)
+    export_onnx(exported, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    pixels = torch.rand(7, 28, 28) * 255
+    for count in (1, 7):
+        [found] = session.run(["log_probabilities"], {"pixels": pixels[:count].numpy()})
+        with torch.no_grad():
+            assert np.allclose(found, exported.network(pixels[:count]).numpy(), rtol=1e-4, atol=1e-4)

@@ -18,17 +18,19 @@ from kmnist.config import TrainConfig
 from kmnist.data import DATASETS, Dataset
 from kmnist.errors import DataError, KmnistError, ModelError, SettingError
 from kmnist.experiment import prepare, train
+from kmnist.experiment.evaluate import evaluate_saved
 from kmnist.jobs.course import Places
 from kmnist.jobs.engine import Engine
 from kmnist.jobs.ensemble import run_vote
 from kmnist.network import SavedNetwork
-from kmnist.registry import load_model, promote, register
+from kmnist.registry import fetch_network, load_model, promote, register
 from kmnist.report import MARKDOWN, Report, arrange, report_files
 from kmnist.report.sections.ensemble import ensemble
 from kmnist.tracking import MlflowRun, connect, create_run
 from kmnist.tracking.collect import collect, runs_of_ensemble
 from kmnist.training.evaluate import evaluate
 from tests.commands import environment
+from tests.memory_run import MemoryRun
 from tests.nets import network
 from tests.toys import squares
 
@@ -246,3 +248,18 @@ def test_its_report_tells_of_members_gain_and_diversity(shelf: Shelf, made: Run)
     assert "it has no settings and losses of ours" not in text
     with pytest.raises(SettingError, match="that run has no members"):
         runs_of_ensemble(shelf.client, shelf.runs["0"])
+
+
+@pytest.mark.slow
+def test_one_model_that_is_asked_several_times_says_what_its_evaluation_does(shelf: Shelf) -> None:
+    run, _ = shelf.vote("0", tta=1)
+    saved = fetch_network(f"runs:/{shelf.runs['0']}/model", tracking_uri=str(shelf.client.tracking_uri))
+    written = MemoryRun()
+    found = evaluate_saved(saved, shelf.data.test, shelf.data.spec, "test", "here", written, tta=1)
+    assert (found.accuracy, found.loss) == pytest.approx(
+        (run.data.metrics["test/accuracy"], run.data.metrics["test/loss"])
+    )
+    assert written.params == {"tta": "1"}
+    assert "shifted by up to 1 pixels" in written.tags["note"]
+    alone = shelf.client.get_run(shelf.runs["0"]).data.metrics["test/loss"]
+    assert found.loss != pytest.approx(alone)

@@ -62,17 +62,18 @@ def evaluate(
     if version := fetched.version:
         about |= {"model.name": version.name, "model.version": str(version.version)}
     entity = create_run(client, experiment_name, run_name or f"evaluate {model} on {chosen.spec.name}", about)
+    measured = f"{chosen.spec.name}-{chosen.split}{f'-tta{tta}' if tta else ''}"
     run = MlflowRun(client, entity, work_dir / entity.info.run_id)
     with run:
         run.log_environment()
         found = evaluate_saved(fetched.saved, chosen.images, chosen.spec, chosen.split, chosen.source, run, tta)
         if fetched.model_id:
             named = split_metrics(record.EVALUATION, found)
-            run.log_evaluated(fetched.model_id, chosen.images, f"{chosen.spec.name}-{chosen.split}", named, STEP)
+            run.log_evaluated(fetched.model_id, chosen.images, measured, named, STEP)
     run.discard_folder()
     if version:
-        place = f"evaluation.{chosen.spec.name}-{chosen.split}"
-        tag_version(client, version, {place: f"accuracy {found.accuracy:.4f}, run {run.id}"})
+        told = f"accuracy {found.accuracy:.4f}, run {run.id}"
+        tag_version(client, version, {f"evaluation.{measured}": told})
     screen.say(f"accuracy {found.accuracy:.2%}, loss {found.loss:.4f}")
     screen.say(run_url(client, entity))
     if chosen.unread:

@@ -101,7 +101,7 @@ class Training:
                 runs[seed, subset] = trial.user_attrs["run_id"]
             else:
                 left_out.append(f"seed {seed}, subset {subset}: {_reason(trial)}")
-        return Trained(runs, left_out)
+        return Trained(dict(sorted(runs.items())), left_out)  # workers end in any order
 
 
 def _reason(trial: FrozenTrial) -> str:
