@@ -10,6 +10,7 @@ import cyclopts
 import numpy as np
 import torch
 
+from kmnist.environment import set_environment
 from kmnist.registry import load_model
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
@@ -34,6 +35,7 @@ def main(
     tracking_uri
         MLflow server or database
     """
+    set_environment()
     torch.set_num_threads(threads)
     loaded = [load_model(name, tracking_uri=tracking_uri) for name in models]
     images = np.random.default_rng(0).integers(0, 256, (pictures, *loaded[0].spec.shape)).astype(np.uint8)
