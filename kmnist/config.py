@@ -17,11 +17,12 @@ from kmnist.models.transfer_settings import TransferSettings
 from kmnist.settings import Searched, to_text, unknown_name
 from kmnist.training.augmentation.settings import AugmentSettings
 from kmnist.training.settings import FitSettings
+from kmnist.training.subset_settings import SubsetSettings
 
 LAST = "last"  # of the epochs, as a value of select_by
 
 
-class TrainConfig(TransferSettings, AugmentSettings, FitSettings):
+class TrainConfig(SubsetSettings, TransferSettings, AugmentSettings, FitSettings):
     """The settings of one training run."""
 
     net: SerializeAsAny[NetSettings]
@@ -58,6 +59,11 @@ class TrainConfig(TransferSettings, AugmentSettings, FitSettings):
     def arch(self) -> str:
         """The architecture."""
         return self.net.arch
+
+    @property
+    def splits(self) -> tuple[tuple[float, int], ...]:
+        """The one split that it is trained on: ``valid_fraction``, and the seed of the split."""
+        return ((self.valid_fraction, self.seed if self.split_seed < 0 else self.split_seed),)
 
     @classmethod
     def fields(cls, arch: str | None = None) -> dict[str, FieldInfo]:

@@ -7,7 +7,7 @@ https://github.com/huggingface/safetensors: names, shapes and numbers, of which 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from kmnist.calibration import UNCALIBRATED, Calibration
 from kmnist.config import TrainConfig
 from kmnist.data.spec import DataSpec
+from kmnist.ensembles.config import EnsembleConfig
+from kmnist.ensembles.network import Ensemble, empty_combination
 from kmnist.errors import ModelError, SettingError, in_one_line
 from kmnist.models.build import build
 from kmnist.models.normalise import normalisation
@@ -24,8 +26,10 @@ from kmnist.models.normalise import normalisation
 WEIGHTS = "network/weights.safetensors"
 SETTINGS = "network/settings.json"
 FORMAT = 2
-MOST_SETTINGS_BYTES = 65_536  # ours have about 2,000
+MOST_SETTINGS_BYTES = 65_536  # ours have about 2,000, and of an ensemble as many for each member
 MOST_WEIGHTS_BYTES = 4 * 1024**3
+
+Config: TypeAlias = TrainConfig | EnsembleConfig
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,13 @@ class SavedNetwork:
 
     Attributes:
         network: in evaluation mode, on the CPU: raw pixels (B, H, W) -> log-probabilities (B, C).
-        config: the settings that it was trained with.
+        config: the settings that it, or each of its members, was trained with.
         spec: of the data that it was trained on.
         calibration: of its probabilities.
     """
 
     network: nn.Module
-    config: TrainConfig
+    config: Config
     spec: DataSpec
     calibration: Calibration = UNCALIBRATED
 
@@ -56,7 +60,7 @@ def save_network(saved: SavedNetwork, folder: Path) -> None:
     (folder / WEIGHTS).write_bytes(save(weights))  # its own way to a file would let nobody else read it
     settings = {
         "format": FORMAT,
-        "settings": saved.config.as_text(),
+        **_config_json(saved.config),
         "data": saved.spec.to_json(),
         "calibration": saved.calibration.to_json(),
     }
@@ -77,16 +81,29 @@ def load_network(folder: Path) -> SavedNetwork:
     return SavedNetwork(build_from(config, spec, weights), config, spec, calibration)
 
 
-def build_from(config: TrainConfig, spec: DataSpec, weights: dict[str, Tensor]) -> nn.Module:
+def build_from(config: Config, spec: DataSpec, weights: dict[str, Tensor]) -> nn.Module:
     """A network with weights that it once had, in evaluation mode; what it normalises by is among them."""
     network = empty_network(config, spec)
     network.load_state_dict(weights)
     return network.eval()
 
 
-def empty_network(config: TrainConfig, spec: DataSpec) -> nn.Module:
+def empty_network(config: Config, spec: DataSpec) -> nn.Module:
     """A network with the layers of one that was trained so, that of its pixels included, but none of its weights."""
+    if isinstance(config, EnsembleConfig):
+        members = [empty_network(member, spec) for member in config.members]
+        return Ensemble(members, empty_combination(config.kind, len(members), len(spec.classes)), config.tta)
     return build(config.net, spec, normalise=normalisation(config.normalise))
+
+
+def _config_json(config: Config) -> dict[str, Any]:
+    return {"ensemble": config.to_json()} if isinstance(config, EnsembleConfig) else {"settings": config.as_text()}
+
+
+def _config_from(content: dict[str, Any]) -> Config:
+    if "ensemble" in content:
+        return EnsembleConfig.from_json(content["ensemble"])
+    return TrainConfig.parse(content["settings"])
 
 
 def _regular_file(folder: Path, name: str, most_bytes: int) -> Path:
@@ -104,20 +121,20 @@ def _regular_file(folder: Path, name: str, most_bytes: int) -> Path:
     return path
 
 
-def _load_settings(path: Path) -> tuple[TrainConfig, DataSpec, Calibration]:
+def _load_settings(path: Path) -> tuple[Config, DataSpec, Calibration]:
     try:
         content = json.loads(path.read_bytes())
-        if not isinstance(content, dict) or not isinstance(settings := content.get("settings"), dict):
+        if not isinstance(content, dict) or not isinstance(content.get("ensemble", content.get("settings")), dict):
             raise ValueError('must be {"format": ..., "settings": {...}}')
         if content.get("format") != FORMAT:
             raise ValueError(f"format {content.get('format')!r}: this version of kmnist reads format {FORMAT}")
         calibration = Calibration.from_json(content.get("calibration"))
-        return TrainConfig.parse(settings), DataSpec.from_json(content.get("data")), calibration
+        return _config_from(content), DataSpec.from_json(content.get("data")), calibration
     except (OSError, ValueError, RecursionError, SettingError) as error:
         raise _damaged(SETTINGS, error) from error
 
 
-def _load_weights(path: Path, config: TrainConfig, spec: DataSpec) -> dict[str, Tensor]:
+def _load_weights(path: Path, config: Config, spec: DataSpec) -> dict[str, Tensor]:
     with torch.device("meta"):  # shapes and types, without memory
         expected = {
             name: (weight.shape, weight.dtype) for name, weight in empty_network(config, spec).state_dict().items()

@@ -18,6 +18,7 @@ EVALUATION = "evaluation"  # of a model, after its training, on any pictures
 DIAGNOSTICS, OBSERVED = "diagnostics", "observed"  # observed: of the test split at epochs that it did not choose
 LEARNING_RATE, EPOCH_SECONDS, IMAGES_PER_SECOND = "learning_rate", "epoch_seconds", "images_per_second"
 BEST_EPOCH = "best_epoch"
+GAIN, DIVERSITY = "ensemble/gain_valid_accuracy", "ensemble/diversity"
 UNSURE, SURE = "unsure", "accuracy_if_sure"  # of a split: the share of unsure answers, the accuracy of the others
 TEMPERATURE, UNSURE_BELOW = "calibration/temperature", "calibration/unsure_below"
 
@@ -30,6 +31,11 @@ GONE_ON = "trial.gone_on"  # from where another worker went on with a trial
 REPEATED = "trial.repeats"  # the number of an earlier trial with the same settings, whose result was taken
 KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION = "study", "trial", "confirmation"  # values of KIND
 KIND_EVALUATION, KIND_REPORT = "evaluation", "report"
+KIND_ENSEMBLE = "ensemble"
+ENSEMBLE_ID = "ensemble.id"  # of what was asked for, to find the run again
+MEMBERS = "ensemble.members"  # ids of their runs
+WHAT = "ensemble"  # in words: vote of 3 cnn
+MEMBER_OF = "ensemble.in."  # at a member: with the id of the ensemble's run, which kind that is
 MODEL = "model"  # that was evaluated: the name that it was asked for by
 SOURCES = "report.sources"  # ids of the runs that a report is of
 NOTE = "note"  # the user's own, which stands above ours
@@ -52,7 +58,7 @@ TRIAL_COLUMNS = (
 # Artifacts.
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"
 CODE_PATCH = "code.patch"  # what was changed of the code since its commit
-LAYERS, PREDICTIONS = "diagnostics.csv", "predictions.csv"  # in REPORTS
+LAYERS, PREDICTIONS, MEMBERS_TABLE = "diagnostics.csv", "predictions.csv", "members.csv"  # in REPORTS
 VALID_CONFUSION = "valid confusion"  # the series of images over the epochs
 
 
@@ -122,6 +128,11 @@ class TrackedRun:
     def dataset(self) -> str:
         """The name of its data set; empty in a run that is not one of ours."""
         return self.tags.get(DATASET, "")
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether its model is made of those of other runs."""
+        return self.tags.get(KIND) == KIND_ENSEMBLE
 
     @property
     def is_official(self) -> bool:

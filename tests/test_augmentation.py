@@ -155,9 +155,9 @@ def test_the_loss_of_mixed_labels_is_the_mixture_of_their_losses() -> None:
     own = -log_probabilities[torch.arange(4), labels]
     others = -log_probabilities[torch.arange(4), labels[mix.partner]]
     expected = (mix.share * own + (1 - mix.share) * others).mean()
-    assert mixed_loss(log_probabilities, labels, [mix]).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert mixed_loss(log_probabilities, labels, [mix]).mean().item() == pytest.approx(expected.item(), rel=1e-6)
     unmixed = Mix(torch.arange(4), torch.ones(4))
-    assert mixed_loss(log_probabilities, labels, [unmixed, unmixed]).item() == pytest.approx(
+    assert mixed_loss(log_probabilities, labels, [unmixed, unmixed]).mean().item() == pytest.approx(
         own.mean().item(), rel=1e-6
     )
 

@@ -29,6 +29,8 @@ def configs(draw: st.DrawFn) -> TrainConfig:
         "patience": draw(st.integers(0, 100)),
         "precision": draw(st.sampled_from(["auto", "fp32", "bf16"])),
         "seed": draw(st.integers(0, 2**32 - 1)),
+        "split_seed": draw(st.integers(-1, 2**32 - 1)),
+        "subset": draw(st.sampled_from(["all", "bootstrap", "not-2/5"])),
         "dataset": draw(st.sampled_from(["auto", "kmnist", "sample"])),
     }
     if settings["select_by"] == "last":

@@ -251,7 +251,7 @@ def test_what_cannot_be_reported_is_one_line(kmnist_command: Command) -> None:
         ("--experiment", "none"): "experiment=none: there is none of that name; there are: Default",
         ("--study", "none"): "study=none: no run has tracked one of that name",
         ("--runs", "a" * 32): "run aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa cannot be read",
-        ("--runs", "a", "--study", "b"): "give --runs, --experiment or --study",
+        ("--runs", "a", "--study", "b"): "give --runs, --experiment, --study or --ensemble",
         ("--experiment", "Default"): "Experiment Default: there is no run in it",
         ("--experiment", "Default", "--out", "/proc/x"): "out=/proc/x: cannot be written",
     }.items():

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from kmnist.calibration import UNCALIBRATED
 from kmnist.cli.options import DataDir, ModelUri, TrackingUri
-from kmnist.data import Images, split_indices
+from kmnist.data import Images, held_out_indices
 from kmnist.data.kmnist import load_kmnist
 from kmnist.inference import Classifier, to_kmnist
 from kmnist.registry import fetch_network
@@ -76,7 +76,7 @@ def measure(
     classifier = Classifier(saved.network, saved.spec, model, saved.calibration)
     print(f"temperature {saved.calibration.temperature:.2f}, unsure below {saved.calibration.unsure_below:.3f}\n")
     print(f"{'what':14} {'pictures':>8} {'unsure':>8} {'right if sure':>14}")
-    valid = data.train[split_indices(data.train, saved.config.valid_fraction, saved.config.seed)[1]]
+    valid = data.train[held_out_indices(data.train, saved.config.splits)]
     for name, images in (("validation", valid), ("test", data.test)):
         if len(images):
             found = classifier.predict(images.pixels)

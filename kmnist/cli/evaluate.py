@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from kmnist.cli.options import (
     DEFAULT_EXPERIMENT,
@@ -15,6 +16,7 @@ from kmnist.cli.options import (
     TrackingUri,
     WorkDir,
 )
+from kmnist.ensembles.config import MOST_TTA
 from kmnist.errors import Incomplete, PictureError
 from kmnist.extras import require
 
@@ -26,6 +28,7 @@ def evaluate(
     *,
     split: Literal["test", "valid", "train"] = "test",
     raw: bool = False,
+    tta: Annotated[int, Parameter(validator=Number(gte=0, lte=MOST_TTA))] = 0,
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
     threads: OneThread = 1,
@@ -45,6 +48,9 @@ def evaluate(
         of a data set; valid and train: as the model's own training split it
     raw
         take pictures as they are: 28 x 28, light on dark, as in KMNIST
+    tta
+        test-time augmentation: answer again for each picture shifted up, down, left and right by 1 to so many pixels,
+        and take the mean, besides what the model itself does; 0: none
     run_name
         name of the run in MLflow [default: what it is]
     """
@@ -67,17 +73,18 @@ def evaluate(
     if version := fetched.version:
         about |= {"model.name": version.name, "model.version": str(version.version)}
     entity = create_run(client, experiment_name, run_name or f"evaluate {model} on {chosen.spec.name}", about)
+    measured = f"{chosen.spec.name}-{chosen.split}{f'-tta{tta}' if tta else ''}"
     run = MlflowRun(client, entity, work_dir / entity.info.run_id)
     with run:
         run.log_environment()
-        found = evaluate_saved(fetched.saved, chosen.images, chosen.spec, chosen.split, chosen.source, run)
+        found = evaluate_saved(fetched.saved, chosen.images, chosen.spec, chosen.split, chosen.source, run, tta)
         if fetched.model_id:
             named = split_metrics(record.EVALUATION, found)
-            run.log_evaluated(fetched.model_id, chosen.images, f"{chosen.spec.name}-{chosen.split}", named, STEP)
+            run.log_evaluated(fetched.model_id, chosen.images, measured, named, STEP)
     run.discard_folder()
     if version:
-        place = f"evaluation.{chosen.spec.name}-{chosen.split}"
-        tag_version(client, version, {place: f"accuracy {found.accuracy:.4f}, run {run.id}"})
+        told = f"accuracy {found.accuracy:.4f}, run {run.id}"
+        tag_version(client, version, {f"evaluation.{measured}": told})
     screen.say(f"accuracy {found.accuracy:.2%}, loss {found.loss:.4f}")
     screen.say(run_url(client, entity))
     if chosen.unread:

@@ -24,6 +24,7 @@ app = App(
 # Named, not imported: a command is loaded when it is run.
 app.command("kmnist.cli.train:train", help="Train a network and track it.")
 app.command("kmnist.cli.tune:tune", help="Search for good settings: a study of many runs.")
+app.command("kmnist.cli.ensemble:ensemble", name="ensemble", help="Make one model of several networks.")
 app.command("kmnist.cli.studies:studies", help="List studies, how far they are, and their best.")
 app.command("kmnist.cli.report:report", help="Write a report of tracked runs: HTML, and Markdown with figures.")
 app.command("kmnist.cli.registry:register", help="Make a version of the registered model from a run.")

@@ -17,6 +17,7 @@ def report(
     runs: Annotated[list[str] | None, Parameter(consume_multiple=True, show_default=False)] = None,
     experiment: Annotated[str, Parameter(env_var="MLFLOW_EXPERIMENT_NAME")] = DEFAULT_EXPERIMENT,
     study: Annotated[str | None, Parameter(show_default=False)] = None,
+    ensemble: Annotated[str | None, Parameter(show_default=False)] = None,
     out: Path = Path("report"),
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
@@ -32,12 +33,14 @@ def report(
         all of an experiment
     study
         what a study tried and came to
+    ensemble
+        id of the run of an ensemble: what it gains over its members
     out
         folder for the files; the report is logged to MLflow, too
     """
     require("report", "kmnist report")
-    if runs and study:
-        raise SettingError("give --runs, --experiment or --study, not several of them")
+    if sum(map(bool, (runs, study, ensemble))) > 1:
+        raise SettingError("give --runs, --experiment, --study or --ensemble, not several of them")
     require_writable_folder(work_dir)
     _make_folder(out)
 
@@ -47,7 +50,7 @@ def report(
     from kmnist.report import HTML, Report, Source, arrange, report_files
     from kmnist.report.blocks import literal
     from kmnist.tracking import MlflowRun, connect, create_run, project_run, run_page, run_url
-    from kmnist.tracking.collect import collect, runs_by_id, runs_of_experiment, runs_of_study
+    from kmnist.tracking.collect import collect, runs_by_id, runs_of_ensemble, runs_of_experiment, runs_of_study
     from kmnist.tracking.project import REPORT
     from kmnist.tracking.read import read_run
 
@@ -60,6 +63,9 @@ def report(
     elif study:
         parent, found = runs_of_study(client, study)
         title = f"Study {study}"
+    elif ensemble:
+        found = runs_of_ensemble(client, ensemble)
+        title = f"Ensemble {found[0].info.run_name or ensemble}"
     else:
         found = runs_of_experiment(client, experiment)
         title = f"Experiment {experiment}"

@@ -8,7 +8,7 @@ one by name. To add a data set: a file here and a line in ``load.DATASETS``.
 from kmnist.data.images import Dataset, Images, Labels, Pixels, TrainingData
 from kmnist.data.load import DATASETS, load_dataset
 from kmnist.data.spec import ClassLabel, DataSpec
-from kmnist.data.split import split, split_indices
+from kmnist.data.split import bootstrap_indices, fold_indices, held_out_indices, split, split_indices
 
 __all__ = [
     "DATASETS",
@@ -19,6 +19,9 @@ __all__ = [
     "Labels",
     "Pixels",
     "TrainingData",
+    "bootstrap_indices",
+    "fold_indices",
+    "held_out_indices",
     "load_dataset",
     "split",
     "split_indices",

@@ -1,4 +1,7 @@
-"""Validation images, split off the training images."""
+"""Validation images, split off the training images; and parts of those that are left."""
+
+from collections.abc import Iterable
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -36,3 +39,28 @@ def split_indices(
             f"valid_fraction={valid_fraction}: leaves too few of {len(images):,} images on one side ({error})"
         ) from error
     return np.sort(train), np.sort(valid)
+
+
+def held_out_indices(images: Images, splits: Iterable[tuple[float, int]]) -> npt.NDArray[np.int64]:
+    """Where those are among ``images`` that each split, of (``valid_fraction``, ``seed``), keeps for validation."""
+    return reduce(np.intersect1d, (split_indices(images, fraction, seed)[1] for fraction, seed in splits))
+
+
+def bootstrap_indices(images: Images, seed: int) -> npt.NDArray[np.int64]:
+    """As many of ``images`` as there are, drawn with replacement."""
+    return np.sort(np.random.default_rng(seed).integers(len(images), size=len(images)))
+
+
+def fold_indices(images: Images, folds: int, seed: int) -> list[npt.NDArray[np.int64]]:
+    """Where the images of each of several folds are among ``images``; each has the same share of each class.
+
+    Raises:
+        SettingError: there are fewer images of a class than folds.
+    """
+    from sklearn.model_selection import StratifiedKFold  # late: it takes a second to import
+
+    least = int(np.unique(images.labels, return_counts=True)[1].min())
+    if least < folds:
+        raise SettingError(f"{folds} folds: a class has only {least} training images; give fewer folds")
+    made = StratifiedKFold(folds, shuffle=True, random_state=seed).split(images.labels, images.labels)
+    return [left for _, left in made]

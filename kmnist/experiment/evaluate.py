@@ -4,6 +4,7 @@ from kmnist import record
 from kmnist.data import DataSpec, Images
 from kmnist.experiment.answered import Answered
 from kmnist.experiment.checkpointer import split_metrics
+from kmnist.experiment.ensemble import shifted
 from kmnist.experiment.run import Run
 from kmnist.metrics import Metrics
 from kmnist.network import SavedNetwork
@@ -13,7 +14,9 @@ from kmnist.training.evaluate import evaluate
 STEP = 1  # the only one
 
 
-def evaluate_saved(saved: SavedNetwork, images: Images, spec: DataSpec, split: str, source: str, run: Run) -> Metrics:
+def evaluate_saved(
+    saved: SavedNetwork, images: Images, spec: DataSpec, split: str, source: str, run: Run, tta: int = 0
+) -> Metrics:
     """Measure a network on labelled images, and write everything down; the names of its metrics begin ``evaluation/``.
 
     Args:
@@ -23,10 +26,12 @@ def evaluate_saved(saved: SavedNetwork, images: Images, spec: DataSpec, split: s
         split: which of its splits they are.
         source: where they came from.
         run: where to write to.
+        tta: by up to how many pixels images are shifted, to be answered for again.
     """
     run.log_data(split, images, spec, source)
-    found, log_probabilities = evaluate(saved.network, images)
-    title = f"{spec.title}, {split}"
+    found, log_probabilities = evaluate(shifted(saved.network, tta), images)
+    run.log_params({"tta": str(tta)})
+    title = f"{spec.title}, {split}{f', shifted by up to {tta} pixels' if tta else ''}"
     answered = Answered(title, images, saved.spec, log_probabilities.numpy(), saved.calibration)
     sureness = answered.sureness(record.EVALUATION)
     run.log_metrics(split_metrics(record.EVALUATION, found) | sureness, STEP)

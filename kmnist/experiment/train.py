@@ -172,7 +172,16 @@ def train_epochs(
         state = resume.train_state if resume else None
         if not checkpointer.should_stop:
             augmentation = Augmentation(config)
-            epochs = fit(model, splits.train, splits.valid, config, compute, augmentation=augmentation, resume=state)
+            epochs = fit(
+                model,
+                splits.train,
+                splits.valid,
+                config,
+                compute,
+                augmentation=augmentation,
+                resume=state,
+                weights=splits.weights,
+            )
             for epoch in epochs:
                 checkpointer.keep(epoch)
                 on_epoch(epoch, checkpointer.best)

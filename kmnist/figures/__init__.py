@@ -4,6 +4,7 @@ from kmnist.figures.augmented import augmented
 from kmnist.figures.confusion import confusion_matrix_image
 from kmnist.figures.curves import learning_curves
 from kmnist.figures.errors import misclassified
+from kmnist.figures.members import members
 from kmnist.figures.prediction import explanations
 from kmnist.figures.samples import class_distribution, samples
 from kmnist.figures.seeds import seeds
@@ -15,6 +16,7 @@ __all__ = [
     "confusion_matrix_image",
     "explanations",
     "learning_curves",
+    "members",
     "misclassified",
     "samples",
     "seeds",

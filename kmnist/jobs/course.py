@@ -106,8 +106,8 @@ class Course:
         self.view.data(data)
         return data
 
-    def parent(self, study: TrackedStudy, name: str, made: Any = None) -> Any:
-        """The study's own run, made once; ``made`` is one that ``mlflow run`` has made for it.
+    def parent(self, study: TrackedStudy, name: str, made: Any = None, kind: str = record.KIND_STUDY) -> Any:
+        """The run above those of a study, made once; ``made`` is one that ``mlflow run`` has made for it.
 
         Raises:
             TrackingError: it cannot be had.
@@ -117,7 +117,7 @@ class Course:
                 tags = {
                     record.STUDY: study.name,
                     record.STUDY_ID: study.optuna.user_attrs["id"],
-                    record.KIND: record.KIND_STUDY,
+                    record.KIND: kind,
                 }
                 parent = parent_run(self.client, self.places.experiment_name, name, tags, made)
                 study.optuna.set_user_attr("run_id", parent.info.run_id)

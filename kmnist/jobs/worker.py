@@ -7,6 +7,7 @@ from kmnist.data import Images, TrainingData
 from kmnist.errors import KmnistError
 from kmnist.models.transfer import InitialWeights
 from kmnist.text import complain
+from kmnist.training.fit import Weights
 from kmnist.tuning.worker import Worker
 
 
@@ -23,6 +24,7 @@ class WorkerTask:
         data: to train on; loaded and checked once, by the command.
         initial: weights to begin with, where the study's settings name some.
         test: the test images, for a confirmation only: a search is not handed them.
+        weights: of the images that are learnt from, for a member of a boosted ensemble.
     """
 
     storage: str
@@ -33,6 +35,7 @@ class WorkerTask:
     data: TrainingData
     initial: InitialWeights | None = None
     test: Images | None = None
+    weights: Weights | None = None
 
     def __call__(self, worker: Worker) -> int:
         """Work; gives the exit status of the process."""
@@ -56,4 +59,4 @@ class WorkerTask:
         study = load_study(open_storage(self.storage), self.study)
         client = wait_out(lambda: connect(self.tracking_uri), OUTAGE_SECONDS, say=complain)
         start_run = ChildRuns(client, self.parent_id, self.work_dir, FILE_NAME, say=complain)
-        work(study, worker, start_run, self.data, self.test, self.initial, SystemMetrics().sample)
+        work(study, worker, start_run, self.data, self.test, self.initial, SystemMetrics().sample, self.weights)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kmnist.data import DataSpec, Images, load_dataset, split_indices
+from kmnist.data import DataSpec, Images, held_out_indices, load_dataset
 from kmnist.data.download import find_file
 from kmnist.data.load import DATASETS
 from kmnist.errors import DataError, PictureError
@@ -70,10 +70,11 @@ def find_labelled(name: str, split: str, data_dir: Path, saved: SavedNetwork, *,
     if split == "test":
         images = data.test
     else:
-        train, valid = split_indices(data.train, saved.config.valid_fraction, saved.config.seed)
-        images = data.train[train if split == "train" else valid]
+        valid = held_out_indices(data.train, saved.config.splits)
+        images = data.train[valid if split == "valid" else np.setdiff1d(np.arange(len(data.train)), valid)]
     if not len(images):
-        raise DataError(f"split={split}: the model was trained with valid_fraction={saved.config.valid_fraction:g}")
+        fractions = ", ".join(f"{fraction:g} (seed {seed})" for fraction, seed in saved.config.splits)
+        raise DataError(f"split={split}: the model was trained with valid_fraction={fractions}, which leaves none")
     return Labelled(images, data.spec, split, data.source, [])
 
 

@@ -9,8 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from kmnist import record
-from kmnist.config import TrainConfig
-from kmnist.data import Dataset, DataSpec, Images, split_indices
+from kmnist.data import Dataset, DataSpec, Images, held_out_indices
 from kmnist.errors import ModelError
 from kmnist.inference import Classifier
 from kmnist.record import TrackedRun
@@ -21,6 +20,7 @@ from kmnist.tracking.read import read_run
 
 SLOWER = 1.5  # how many times the champion's time a picture may take
 LEAST_IMAGES = 200  # on which two models are compared
+Splits = tuple[tuple[float, int], ...]  # as TrainConfig and EnsembleConfig have them
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version with its run, its network, and the digest of the files that both are judged by."""
+    """A version with its run, its network, the splits it was trained on, and the digest of the files that it is of."""
 
     version: ModelVersion
     run: TrackedRun
-    config: TrainConfig
+    splits: Splits
     classifier: Classifier
     digest: str
 
@@ -67,7 +67,7 @@ def open_candidate(client: MlflowClient, version: ModelVersion) -> Candidate:
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from error
     classifier = Classifier(saved.network, saved.spec, name, saved.calibration)
-    return Candidate(version, read_run(run), saved.config, classifier, digest)
+    return Candidate(version, read_run(run), saved.config.splits, classifier, digest)
 
 
 def examine(candidate: Candidate, data: Dataset) -> list[Verdict]:
@@ -100,10 +100,10 @@ def _test_accuracy_repeats(candidate: Candidate, data: Dataset) -> tuple[bool, s
 
 
 def _as_good_on_validation(candidate: Candidate, champion: Candidate, data: Dataset) -> tuple[bool, str]:
-    """On the images that neither was trained on: with the same seed and fraction, the validation split of both."""
-    unseen = np.intersect1d(_validation_indices(candidate, data), _validation_indices(champion, data))
+    """On the images that neither, nor a member of either, was trained on: with the same seed, the validation split."""
+    unseen = held_out_indices(data.train, [*candidate.splits, *champion.splits])
     if len(unseen) < LEAST_IMAGES:
-        return False, f"only {len(unseen)} images are in the validation splits of both; train with the same seed"
+        return False, f"only {len(unseen)} images are in the validation splits of both; train with the same split_seed"
     images = data.train[unseen]
     mine, theirs = _hits(candidate.classifier, images), _hits(champion.classifier, images)
     lost = compare_hits(mine, theirs)
@@ -139,7 +139,3 @@ def _name(check: Callable[..., object]) -> str:
 
 def _hits(classifier: Classifier, images: Images) -> npt.NDArray[np.bool_]:
     return np.asarray(classifier.predict(images.pixels).classes == images.labels)
-
-
-def _validation_indices(candidate: Candidate, data: Dataset) -> npt.NDArray[np.int64]:
-    return split_indices(data.train, candidate.config.valid_fraction, candidate.config.seed)[1]

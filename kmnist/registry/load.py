@@ -36,11 +36,13 @@ class Fetched:
         saved: the network.
         version: of a registered model, where it was asked for as one.
         model_id: of its logged model; none of a path.
+        run_id: that it was logged in; none of a path.
     """
 
     saved: SavedNetwork
     version: ModelVersion | None = None
     model_id: str | None = None
+    run_id: str | None = None
 
 
 def load_model(uri: str, *, tracking_uri: str | None = None) -> Classifier:
@@ -100,11 +102,11 @@ def fetch(uri: str, *, tracking_uri: str | None = None) -> Fetched:
             version = find_version(client, match["name"], match["alias"], match["version"])
             saved, digest = load_version(client, version)
             (check_certified if match["alias"] else check_signature)(version, digest)
-            return Fetched(saved, version, _model_of(client, version))
+            return Fetched(saved, version, _model_of(client, version), version.run_id)
         model = _find_logged_model(client, uri)
         with TemporaryDirectory() as folder:
             saved = read_network(download(str(model.artifact_location), client.tracking_uri, Path(folder)))
-        return Fetched(saved, model_id=model.model_id)
+        return Fetched(saved, model_id=model.model_id, run_id=model.source_run_id)
     except (ModelError, CheckpointError) as error:
         text = str(error)
         raise ModelError(text if uri in text else f"model {uri}: {text}") from error

@@ -213,23 +213,27 @@ def _sent_once() -> Iterator[None]:
 def _describe(run: TrackedRun) -> tuple[dict[str, str], str]:
     """A version's tags and its description."""
     accuracy, loss = run.value(record.TEST, "accuracy"), run.value(record.TEST, "loss")
-    if accuracy is None or loss is None or run.config is None or record.BEST_EPOCH not in run.metrics:
+    config, best = run.config, run.metrics.get(record.BEST_EPOCH)
+    if run.is_ensemble:
+        arch = made = run.tags.get(record.WHAT, "")
+    elif config is not None and best is not None:
+        arch, made = config.arch, f"epoch {best:.0f} of {config.epochs}"
+    else:
+        arch = made = ""
+    if accuracy is None or loss is None or not made:
         raise ModelError(
             f"run {run.run_id} ({run.status}) does not tell its settings and test metrics: something of it has not "
             "arrived; kmnist sync"
         )
     tags = {
         "run": run.run_id,
-        "arch": run.config.arch,
+        "arch": arch,
         "data.train": run.digests.get(record.TRAIN, ""),
         "data.test": run.digests.get(record.TEST, ""),
         "test_accuracy": repr(accuracy),
         **({record.STUDY: run.study} if run.study else {}),
     }
-    return tags, (
-        f"{run.name}: test accuracy {accuracy:.2%}, test loss {loss:.4f}, "
-        f"epoch {run.metrics[record.BEST_EPOCH]:.0f} of {run.config.epochs}. Run {run.run_id}."
-    )
+    return tags, (f"{run.name}: test accuracy {accuracy:.2%}, test loss {loss:.4f}, {made}. Run {run.run_id}.")
 
 
 def _description(client: MlflowClient, model: LoggedModel) -> str:

@@ -19,7 +19,7 @@ def arrange(sources: Sequence[Source]) -> list[Source]:
 
 def ranked_by(sources: Sequence[Source]) -> str:
     """What decides the order: the test split only where there is nothing else."""
-    tested = [source for source in sources if source.is_ours and source.is_tested]
+    tested = [source for source in sources if source.is_judged and source.is_tested]
     return BY_VALID if all(_valid(source) is not None for source in tested) else BY_TEST
 
 
@@ -30,7 +30,7 @@ def detailed(sources: Sequence[Source]) -> list[Source]:
 
 def _key(source: Source, by: str) -> tuple[bool, bool, float, int, str]:
     value = _valid(source) if by == BY_VALID else source.test("accuracy")
-    return (not source.is_ours, not source.is_tested, -(value or 0.0), source.started_ms, source.run.run_id)
+    return (not source.is_judged, not source.is_tested, -(value or 0.0), source.started_ms, source.run.run_id)
 
 
 def _valid(source: Source) -> float | None:

@@ -23,8 +23,9 @@ Curve = Mapping[int, float]
 #: The artifacts that a report reads, and the metrics that it reads by epoch.
 FOLDER = record.REPORTS
 PREDICTIONS, LAYERS = f"{FOLDER}/{record.PREDICTIONS}", f"{FOLDER}/{record.LAYERS}"
+MEMBERS = f"{FOLDER}/{record.MEMBERS_TABLE}"
 TRIALS, CONFIRMED, BEST = f"{FOLDER}/trials.csv", f"{FOLDER}/confirmation.csv", f"{FOLDER}/best.yaml"
-FILES = (record.DATA_SPEC, PREDICTIONS, LAYERS, TRIALS, CONFIRMED, BEST)
+FILES = (record.DATA_SPEC, PREDICTIONS, LAYERS, TRIALS, CONFIRMED, BEST, MEMBERS)
 CURVES = (record.TRAIN, record.VALID, record.DIAGNOSTICS, record.OBSERVED)
 
 
@@ -84,13 +85,18 @@ class Source:
     @property
     def brief(self) -> str:
         """The same, where its name has been told: its letter and its architecture."""
-        arch = self.run.params.get("arch")
+        arch = self.run.tags.get(record.WHAT) if self.run.is_ensemble else self.run.params.get("arch")
         return f"**{self.letter}** ({literal(arch, 30)})" if arch else f"**{self.letter}**"
 
     @property
     def is_ours(self) -> bool:
         """Whether it is a training of this program."""
         return self.run.config is not None and record.metric(record.TRAIN, "loss") in self.run.metrics
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it is one of this program, with a model of its own: a training, or an ensemble."""
+        return self.is_ours or self.run.is_ensemble
 
     @property
     def epochs(self) -> int:
@@ -124,7 +130,7 @@ class Source:
     @cached_property
     def missing(self) -> list[str]:
         """What a report would have liked to find, in words."""
-        if not self.is_ours:
+        if not self.is_judged:
             return [
                 *self.problems,
                 "it has no settings and losses of ours: only what MLflow itself knows is told of it",
@@ -132,12 +138,13 @@ class Source:
         found = list(self.problems)
         if self.run.status != "FINISHED":
             reason = self.run.tags.get(record.END_REASON)
-            found.append(f"it is {self.run.status} after epoch {self.epochs}" + (f": {reason}" if reason else ""))
+            after = f" after epoch {self.epochs}" if self.is_ours else ""
+            found.append(f"it is {self.run.status}{after}" + (f": {reason}" if reason else ""))
         if not self.is_tested:
             found.append("it was not evaluated on the test split")
         elif self.predictions is None:
             found.append(f"{PREDICTIONS} cannot be had: no intervals per class, pairs, tests or calibration")
-        if not self.curve(record.DIAGNOSTICS, "gradient_norm"):
+        if self.is_ours and not self.curve(record.DIAGNOSTICS, "gradient_norm"):
             found.append("it has no diagnostics: why a loss stood still is told from curves and predictions alone")
         return found
 
@@ -193,6 +200,11 @@ class Report:
     def ours(self) -> list[Source]:
         """Those that are trainings of this program."""
         return [source for source in self.sources if source.is_ours]
+
+    @property
+    def judged(self) -> list[Source]:
+        """Those and the ensembles."""
+        return [source for source in self.sources if source.is_judged]
 
     @property
     def tested(self) -> list[Source]:

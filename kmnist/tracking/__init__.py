@@ -11,13 +11,15 @@ journals of runs, and ``unarchive`` runs of them, on another server.
 from kmnist.tracking.children import ChildRuns, parent_run
 from kmnist.tracking.connect import check_params, connect, reopen_run, run_page, run_url
 from kmnist.tracking.creation import create_run, wait_out
+from kmnist.tracking.link import tag_runs
 from kmnist.tracking.pending import list_pending, send_pending
-from kmnist.tracking.project import TRAIN, TUNE, point_to, project_run
+from kmnist.tracking.project import ENSEMBLE, TRAIN, TUNE, point_to, project_run
 from kmnist.tracking.reap import find_silent, reap
 from kmnist.tracking.run import MlflowRun
 from kmnist.tracking.system import SystemMetrics
 
 __all__ = [
+    "ENSEMBLE",
     "TRAIN",
     "TUNE",
     "ChildRuns",
@@ -36,5 +38,6 @@ __all__ = [
     "run_page",
     "run_url",
     "send_pending",
+    "tag_runs",
     "wait_out",
 ]

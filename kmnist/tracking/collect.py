@@ -71,6 +71,20 @@ def runs_of_study(client: MlflowClient, name: str) -> tuple[Run, list[Run]]:
         return studies[0], confirmed or find(f"tags.`{record.BEST_OF_STUDY}` = 'true'")
 
 
+def runs_of_ensemble(client: MlflowClient, run_id: str) -> list[Run]:
+    """An ensemble's run, and those of its members.
+
+    Raises:
+        SettingError: it is no ensemble.
+        TrackingError: one of them is not there, or the server does not answer.
+    """
+    [found] = runs_by_id(client, [run_id])
+    members = found.data.tags.get(record.MEMBERS)
+    if not members:
+        raise SettingError(f"ensemble={run_id}: that run has no members; kmnist ensemble makes one that has")
+    return [found, *runs_by_id(client, members.split(","))]
+
+
 def collect(client: MlflowClient, run: Run) -> Source:
     """A run with its curves and tables; what cannot be read is a line in its ``problems``.
 

@@ -20,6 +20,7 @@ from kmnist.tracking.heartbeat import TAG
 TRAIN = ("main", "experiment")
 TUNE = ("tune",)
 REPORT = ("report",)
+ENSEMBLE = ("ensemble",)
 
 
 def project_run(client: MlflowClient, entry_points: Collection[str]) -> Run | None:

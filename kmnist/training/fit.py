@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from kmnist.training.optimisation import Optimisation
 from kmnist.training.settings import FitSettings
 
 AUGMENTATION = 1  # what its random numbers are drawn for
+Weights = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def fit(
     *,
     augmentation: Augmentation | None = None,
     resume: TrainState | None = None,
+    weights: Weights | None = None,
 ) -> Iterator[Epoch]:
     """Train ``model`` in place, one :class:`Epoch` at a time. The weights change with the next one: copy them at once.
 
@@ -105,6 +108,7 @@ def fit(
         compute: where and how; its precision is used, not that of ``settings``, which may be ``auto``.
         augmentation: what is done to the training images before they are learnt from.
         resume: the state after an earlier epoch, whose weights ``model`` has.
+        weights: how much the loss of each image of ``train`` counts, (N,), with mean 1; ``None``: all the same.
 
     Raises:
         SettingError: ``batch_size`` exceeds the number of training images.
@@ -118,6 +122,7 @@ def fit(
     model.to(device)
     pixels, labels = to_device(train, device)
     valid_pixels, valid_labels = to_device(valid, device)
+    counts = None if weights is None else torch.from_numpy(weights).to(device)
     optimisation = Optimisation(model, settings, settings.epochs * math.ceil(len(train) / settings.batch_size))
     done = 0
     if resume is not None:
@@ -128,7 +133,7 @@ def fit(
         started = time.perf_counter()
         with compute.active():
             train_metrics, learning_rate = _train_epoch(
-                model, pixels, labels, settings, optimisation, augmentation, number, compute.precision == "bf16"
+                model, pixels, labels, counts, settings, optimisation, augmentation, number, compute.precision == "bf16"
             )
             trained = time.perf_counter()
             measured = confusion = None
@@ -155,6 +160,7 @@ def _train_epoch(
     model: nn.Module,
     pixels: Tensor,
     labels: Tensor,
+    counts: Tensor | None,
     settings: FitSettings,
     optimisation: Optimisation,
     augmentation: Augmentation | None,
@@ -173,12 +179,14 @@ def _train_epoch(
             images, mixes = augmentation(images, generator)
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=bf16):
             output = model(images).float()  # (B, C)
-        loss = mixed_loss(output, target, mixes) if mixes else F.nll_loss(output, target)
+        count = None if counts is None else counts.index_select(0, batch)  # (B,)
+        loss = _loss(output, target, mixes, count)
         losses.append(loss.detach())  # kept on the device: to look at a number would stop it
         hits.append((output.detach().argmax(dim=1) == target).sum())
         sizes.append(len(batch))
         if settings.label_smoothing:
-            loss = (1 - settings.label_smoothing) * loss - settings.label_smoothing * output.mean()
+            even = output.mean() if count is None else (output.mean(dim=1) * count).mean()
+            loss = (1 - settings.label_smoothing) * loss - settings.label_smoothing * even
         learning_rate = optimisation.learning_rate
         optimisation.step(loss)
     mean_loss = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64) / len(labels)
@@ -187,6 +195,14 @@ def _train_epoch(
             f"the training loss of epoch {number} is {mean_loss.item()}; lower learning_rate={settings.learning_rate}"
         )
     return Metrics(mean_loss.item(), torch.stack(hits).sum().item() / len(labels)), learning_rate
+
+
+def _loss(output: Tensor, target: Tensor, mixes: list[Mix], count: Tensor | None) -> Tensor:
+    """Of a batch, whose images count the same where ``count`` is ``None``."""
+    if count is None:
+        return mixed_loss(output, target, mixes).mean() if mixes else F.nll_loss(output, target)
+    of_each = mixed_loss(output, target, mixes) if mixes else F.nll_loss(output, target, reduction="none")
+    return (of_each * count).mean()
 
 
 def epoch_seed(seed: int, epoch: int, *use: int) -> int:

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 from kmnist.config import LAST, TrainConfig
 from kmnist.errors import SettingError
 from kmnist.record import Objective
-from kmnist.settings import Choices
+from kmnist.settings import Choices, SearchRange
 from kmnist.tuning.definition import Budget, Definition, Method
 from kmnist.tuning.storage import StudyStorage
 from kmnist.tuning.study import TrackedStudy, create_study
@@ -22,8 +22,11 @@ def seeds_study(
     seeds: Sequence[int],
     data: dict[str, str],
     confirms: str | None = None,
+    subsets: Sequence[str] = (),
 ) -> TrackedStudy:
-    """A study over the seed alone: a grid without pruning, whose trials are whole runs, evaluated on test once each.
+    """A study over seeds, and over subsets of the images: a grid without pruning, whose trials are whole runs.
+
+    Each is evaluated on test once.
 
     Being a study it is shared among workers, survives what they do not, and goes on where it stopped.
 
@@ -34,6 +37,7 @@ def seeds_study(
         seeds: those.
         data: what it is about.
         confirms: the name of the study whose best settings these are.
+        subsets: of the images, each of which is learnt from with every seed; none: that of the settings.
 
     Raises:
         SettingError: the settings choose no epoch by validation, which the study is judged by.
@@ -42,10 +46,14 @@ def seeds_study(
         raise SettingError("select_by=last: seeds are compared on validation; give valid_accuracy or valid_loss")
     changed = {**config.changed(), "epochs": str(config.epochs)}
     settings = {name: text for name, text in changed.items() if name not in ("seed", "select_by")}
+    search: dict[str, SearchRange] = {"seed": Choices(values=tuple(seeds))}
+    if subsets:
+        settings.pop("subset", None)
+        search["subset"] = Choices(values=tuple(subsets))
     metric = Objective.of(config.select_by).name
     method = Method.parse({"sampler": "grid", "pruner": "none", "metric": metric})
-    definition = Definition(settings, {"seed": Choices(values=tuple(seeds))}, method, confirms=confirms)
-    budget = Budget.parse({"trials": len(seeds), "confirm_seeds": 0})
+    definition = Definition(settings, search, method, confirms=confirms)
+    budget = Budget.parse({"trials": len(seeds) * max(len(subsets), 1), "confirm_seeds": 0})
     return create_study(storage, name, definition, budget, data)
 
 

@@ -9,6 +9,7 @@ from kmnist.config import TrainConfig
 from kmnist.data import Images, TrainingData
 from kmnist.experiment import Splits, prepare
 from kmnist.models.transfer import InitialWeights
+from kmnist.training.fit import Weights
 from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim, release
 from kmnist.tuning.liveness import Liveness, Session
 from kmnist.tuning.runs import StartRun
@@ -43,6 +44,7 @@ def work(
     test: Images | None = None,
     initial: InitialWeights | None = None,
     measure_load: Callable[[], dict[str, float]] = dict,
+    weights: Weights | None = None,
 ) -> None:
     """Train trials until nothing is left, and none that another worker has may be given up.
 
@@ -54,6 +56,7 @@ def work(
         test: the test images, for a confirmation only.
         initial: weights to begin with, where the settings name some.
         measure_load: gives the machine's load since it was called last, as metrics.
+        weights: of the images that are learnt from, for a member of a boosted ensemble.
 
     Raises:
         one of NOT_THE_TRIALS, KeyboardInterrupt: the trial at hand is given up, for another worker to go on with.
@@ -61,12 +64,12 @@ def work(
     liveness = Liveness()
 
     @lru_cache(maxsize=2)
-    def split(valid_fraction: float, seed: int) -> Splits:
-        return prepare(TrainConfig.parse({"valid_fraction": valid_fraction, "seed": seed, "batch_size": 1}), data)
+    def split(**of: object) -> Splits:
+        return prepare(TrainConfig.parse({**of, "batch_size": 1}), data, weights=weights)
 
     def splits_for(config: TrainConfig) -> Splits:
         """Those of most trials are the same: once."""
-        return split(config.valid_fraction, config.seed)
+        return split(**{name: config[name] for name in ("valid_fraction", "seed", "split_seed", "subset")})
 
     means = Means(start_run, splits_for, test, initial, measure_load, worker.device, worker.threads)
     with Session(study.optuna, worker.id, worker.command) as session:

@@ -11,6 +11,7 @@ from kmnist.report.sections.architectures import architectures
 from kmnist.report.sections.calibration import calibration
 from kmnist.report.sections.comparison import comparison
 from kmnist.report.sections.data import data
+from kmnist.report.sections.ensemble import ensemble
 from kmnist.report.sections.evaluation import evaluation
 from kmnist.report.sections.missing import missing
 from kmnist.report.sections.original import original
@@ -36,6 +37,7 @@ SECTIONS: dict[str, Callable[[Report], Section | None]] = {
     "weak-classes": weak_classes,
     "calibration": calibration,
     "comparison": comparison,
+    "ensemble": ensemble,
     "original": original,
     "study": study,
     "recommendations": recommendations,

@@ -18,7 +18,7 @@ PAIRS, WORST = 8, 16
 
 def evaluation(report: Report) -> Section | None:
     """Losses and accuracies of all; report, confusions and worst errors of the best."""
-    tested = [source for source in report.ours if source.is_tested]
+    tested = [source for source in report.judged if source.is_tested]
     if not tested:
         return None
     text = (
@@ -49,7 +49,7 @@ def _losses(tested: list[Source]) -> Table:
             "–" if value is None else f"{value:.2%}" if place % 2 else f"{value:.4f}"
             for place, value in enumerate(cells)
         ]
-        rows.append([source.brief, f"{source.best_epoch or '–'}", *told[:2], f"{source.epochs}", *told[2:]])
+        rows.append([source.brief, f"{source.best_epoch or '–'}", *told[:2], f"{source.epochs or '–'}", *told[2:]])
     header = ["run", "kept epoch", "test loss", "test accuracy", "last epoch", "test loss", "test accuracy"]
     return Table("On the test split, with the weights that were kept and with the last.", header, rows)
 

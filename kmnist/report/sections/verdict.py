@@ -17,7 +17,7 @@ LABEL = 32  # characters beside a bar
 
 def verdict(report: Report) -> Section:
     """First of all, for who reads no further."""
-    tested = [source for source in report.ours if source.is_tested]
+    tested = [source for source in report.judged if source.is_tested]
     if not tested:
         text = "None of these runs has been evaluated on the test split yet: nothing can be said about which is best."
         return Section("Verdict", [Paragraph(text), *_table(report)])
@@ -76,9 +76,11 @@ def _by_seeds(groups: Sequence[Group]) -> list[str]:
 
 def _label(source: Source) -> str:
     config = source.run.config
-    if config is None:
-        return source.letter
-    return f"{source.letter}   {shorten(f'{config.arch} {config.net.summary}', LABEL, placeholder=' …')}"
+    if source.run.is_ensemble:
+        what = source.run.tags.get(record.WHAT, "")
+    else:
+        what = f"{config.arch} {config.net.summary}" if config else ""
+    return f"{source.letter}   {shorten(what, LABEL, placeholder=' …')}".strip()
 
 
 def _interval(source: Source) -> Interval | None:
@@ -87,10 +89,10 @@ def _interval(source: Source) -> Interval | None:
 
 
 def _table(report: Report) -> list[Table]:
-    if not report.ours:
+    if not report.judged:
         return []
     rows = []
-    for source in report.ours:
+    for source in report.judged:
         interval, accuracy = _interval(source), source.test("accuracy")
         valid = source.run.value(record.BEST, "valid_accuracy")
         kept = source.best_epoch or "–"
@@ -100,7 +102,7 @@ def _table(report: Report) -> list[Table]:
             [
                 source.name,
                 source.run.status.lower(),
-                f"{source.epochs}",
+                f"{source.epochs or '–'}",
                 f"{kept}",
                 "–" if valid is None else f"{valid:.2%}",
                 tested,

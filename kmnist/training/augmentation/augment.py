@@ -68,7 +68,7 @@ def _square(matrix: Tensor) -> Tensor:
 
 
 def mixed_loss(log_probabilities: Tensor, labels: Tensor, mixes: list[Mix]) -> Tensor:
-    """Mean negative log-likelihood of labels that follow mixed images.
+    """Negative log-likelihood, (B,), of labels that follow mixed images.
 
     Args:
         log_probabilities: (B, C).
@@ -79,4 +79,4 @@ def mixed_loss(log_probabilities: Tensor, labels: Tensor, mixes: list[Mix]) -> T
     for mix in mixes:
         share = mix.share[:, None]
         targets = targets * share + targets[mix.partner] * (1 - share)
-    return -(targets * log_probabilities).sum(dim=1).mean()
+    return -(targets * log_probabilities).sum(dim=1)
