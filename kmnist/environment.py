@@ -1,6 +1,7 @@
 """How MLflow behaves in our processes where the user says nothing else: it is told through the environment only."""
 
 import os
+import warnings
 
 ENVIRONMENT = {
     # A request whose answer was lost may have been done: what may be repeated is repeated by us.
@@ -21,3 +22,5 @@ def set_environment() -> None:
     """Called where a command begins and where a server is connected to; never by an import."""
     for name, text in ENVIRONMENT.items():
         os.environ.setdefault(name, text)
+    # MLflow 3.18 calls it deprecated. What follows it there refuses all code of a model, that of our own server too.
+    warnings.filterwarnings("ignore", "Environment variable MLFLOW_ALLOW_PICKLE_DESERIALIZATION is deprecated")
