@@ -143,7 +143,7 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path, tune: Tune) -> Non
     figures = {file.path for file in client.list_artifacts(parent.info.run_id, "figures")}
     assert figures == {"figures/interactive.html"}
     page = Path(client.download_artifacts(parent.info.run_id, "figures/interactive.html", str(tmp_path))).read_text()
-    assert "valid/accuracy" in page
+    assert "Optimization History Plot" in page
     file = client.download_artifacts(parent.info.run_id, "reports/best.yaml", str(tmp_path))
     settings = TrainConfig.parse(yaml.safe_load(Path(file).read_text()))
     assert settings.learning_rate == best.params["learning_rate"]
