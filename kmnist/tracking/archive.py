@@ -24,8 +24,7 @@ from kmnist.tracking.collect import runs_by_id
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
 from kmnist.tracking.journal import JOURNAL, Journal
-from kmnist.tracking.model import NAME
-from kmnist.tracking.publish import OURS
+from kmnist.tracking.publish import NAME, OURS
 
 CONTENTS = "runs.json"
 MOST_RUNS = 10_000
