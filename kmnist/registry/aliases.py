@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import RegisteredModel
-from mlflow.exceptions import MlflowException
-from mlflow.utils.validation import _validate_model_alias_name, _validate_model_alias_name_reserved
 
 from kmnist.data import Dataset
 from kmnist.errors import ModelError, SettingError
@@ -135,13 +133,14 @@ def check_alias(alias: str) -> None:
     Raises:
         SettingError: MLflow would refuse it, or take it for a version.
     """
-    try:
-        _validate_model_alias_name(alias)
-        _validate_model_alias_name_reserved(alias)
-        if len(alias) > MOST_CHARACTERS:
-            raise MlflowException(f"it has {len(alias)} characters, at most {MOST_CHARACTERS} may it have")
-    except MlflowException as error:
-        raise SettingError(f"alias={alias[:80]!r}: {error.message}; a good one: champion") from None
+    # MLflow's own rules, which it keeps in private functions and names anew from version to version.
+    if not re.fullmatch(r"[\w-]+", alias) or alias.lower() == "latest" or re.fullmatch(r"[vV]\d+", alias):
+        rule = "must be letters, digits, _ and -, and neither latest nor a version like v1"
+    elif len(alias) > MOST_CHARACTERS:
+        rule = f"it has {len(alias)} characters, at most {MOST_CHARACTERS} may it have"
+    else:
+        return
+    raise SettingError(f"alias={alias[:80]!r}: {rule}; a good one: champion")
 
 
 def _compare(client: MlflowClient, candidate: Candidate, name: str, held: str, data: Dataset) -> list[Verdict]:
