@@ -1,8 +1,8 @@
 """Runs a page of the documentation: types its commands into bash, and evaluates its Python, in the order of the page.
 
 A block of commands (``console``) has a line ``$ command`` for each, and below it what it prints, if that is promised:
-``...`` stands for anything. Every command must end with the exit status 0. Python
-that begins with ``# name.py`` is put into that file instead. Comments, which no reader sees, say more:
+``...`` stands for anything. Every command must end with the exit status 0. Python that begins with
+``# name.py`` is put into that file instead. Comments, which no reader sees, say more:
 
     <!-- skip: next "the reason" -->            the block that follows cannot be run in a test
     <!-- serves http://127.0.0.1:5001/ -->      its command stays; the page goes on when the address answers
@@ -143,11 +143,10 @@ def agrees(promised: list[str], printed: str) -> bool:
     return re.fullmatch("".join(lines) + r"\n*", printed.rstrip("\n") + "\n") is not None
 
 
-def parse(page: Path, shell: Shell | None = None) -> Document:
+def parse(page: Path, shell: Shell) -> Document:
     """A page with its examples, which are evaluated in ``shell`` and in this process."""
 
     def run(example: Example) -> None:
-        assert shell
         serves = SERVES.search(example.document.text[: example.start])
         for command, promised in commands(str(example.parsed)):
             if serves:
