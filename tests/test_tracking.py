@@ -74,7 +74,7 @@ def test_a_database_that_cannot_be_written_is_told_in_a_line(
         )
     done = kmnist_command("train", "--dataset", "sample", "--epochs", "1", "--quiet", "--tracking-uri", uri)
     assert done.returncode == 1
-    assert done.stderr.startswith("kmnist: no run can be made in 'kmnist': ")
+    assert done.stderr.startswith("kmnist: no run can be made in 'Default': ")
     assert "cannot execute INSERT in a read-only transaction" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
