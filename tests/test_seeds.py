@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from kmnist import record
 from kmnist.config import TrainConfig
 from kmnist.errors import SettingError
 from kmnist.tuning.confirm import following, seeds_study
+from kmnist.tuning.definition import parse
 from kmnist.tuning.storage import open_storage
+from kmnist.tuning.study import load_study
 from tests.commands import Command, environment
 from tests.test_study import DATA
 from tests.test_tune import curve, runs_of, wait_until
@@ -74,8 +77,29 @@ def test_seeds_follow_that_of_the_settings_and_are_compared_on_validation(tmp_pa
     study = seeds_study(storage, "s", config, following(config.seed, range(2)), DATA)
     assert study.definition.config({"seed": 4}) == TrainConfig.parse({**config.as_text(), "seed": 4})
     assert study.budget.trials == 2
-    with pytest.raises(SettingError, match="select_by=last: seeds are compared on validation"):
-        seeds_study(storage, "t", TrainConfig.parse({"select_by": "last"}), [1, 2], DATA)
+
+
+def test_seeds_that_learn_from_all_images_are_compared_by_nothing(
+    store: str, tmp_path: Path, kmnist_command: Command
+) -> None:
+    storage = open_storage(str(tmp_path / "s.log"))
+    config = TrainConfig.parse({"select_by": "last", "valid_fraction": 0, "epochs": 2})
+    seeds_study(storage, "all", config, [1, 2], DATA)
+    study = load_study(storage, "all")  # as another process reads it
+    assert study.definition.config({"seed": 4}) == TrainConfig.parse({**config.as_text(), "seed": 4})
+    with pytest.raises(SettingError, match="metric=train/loss: settings are chosen on validation"):
+        parse({"metric": "train/loss", "epochs": 2})
+    last = ["--select-by", "last", "--valid-fraction", "0", "--seeds", "2"]
+    done = kmnist_command("train", *SMALL, *last, "--quiet")
+    assert done.returncode == 0, done.stderr
+    parent, children = runs_of(store)
+    assert len(children) == 2
+    assert {run.data.params["select_by"] for run in children} == {"last"}
+    assert "2 seeds: test accuracy" in done.stdout
+    assert "on validation" not in done.stdout
+    assert record.OFFERED_RUN not in parent.data.tags
+    losses = [run.data.metrics["train/loss"] for run in children]
+    assert parent.data.metrics["seeds/train_mean"] == pytest.approx(statistics.mean(losses))
 
 
 def test_what_is_of_no_use_is_refused(kmnist_command: Command) -> None:

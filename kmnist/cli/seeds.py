@@ -19,7 +19,7 @@ class SeedsScreen(StudyScreen):
 
     def confirmed(self, table: pd.DataFrame, offered: str | None) -> None:
         """What the seeds came to."""
-        if offered is None:
+        if not len(table):
             self.say("no seed was trained to its end; look at their runs for the reasons")
             return
         self._seeds(f"{len(table)} seeds", table, offered)

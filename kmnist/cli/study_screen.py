@@ -72,11 +72,12 @@ class StudyScreen(Printer):
             f"interrupted; no epoch that was finished is lost. Go on with the same command and --study {study.name}"
         )
 
-    def _seeds(self, what: str, table: pd.DataFrame, offered: str) -> None:
+    def _seeds(self, what: str, table: pd.DataFrame, offered: str | None) -> None:
         accuracy = table["test_accuracy"]
         spread = f", standard deviation {accuracy.std(ddof=1):.2%}" if len(table) > 1 else ""
         self.say(f"{what}: test accuracy {accuracy.mean():.2%}{spread}")
-        self.say(f"the best of them on validation is run {offered}")
+        if offered is not None:
+            self.say(f"the best of them on validation is run {offered}")
 
     def _on_bar(self, study: TrackedStudy, bar: Progress) -> Show:
         what = "confirming" if study.definition.confirms else "trials"

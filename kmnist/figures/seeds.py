@@ -6,7 +6,7 @@ import pandas as pd
 
 from kmnist.figures.style import as_png, figure_of
 
-COLOURS = {"valid": "#d95f02", "test": "#1f77b4"}
+COLOURS = {"train": "#1b9e77", "valid": "#d95f02", "test": "#1f77b4"}
 
 
 @as_png
@@ -18,8 +18,10 @@ def seeds(table: pd.DataFrame, metric: str) -> Any:
         metric: what ``value`` is.
     """
     figure = figure_of(10, 4.4, left=0.95, right=0.2, bottom=0.6, top=0.45, wspace=0.25)
+    judged_on = metric.partition("/")[0]
+    which = "last" if judged_on == "train" else "best"
     for place, (column, label, split) in enumerate(
-        (("value", f"{metric}, best epoch", "valid"), ("test_accuracy", "test accuracy", "test")), start=1
+        (("value", f"{metric}, {which} epoch", judged_on), ("test_accuracy", "test accuracy", "test")), start=1
     ):
         axes, values = figure.add_subplot(1, 2, place), table[column]
         positions = range(len(table))

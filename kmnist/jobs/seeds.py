@@ -28,7 +28,6 @@ def run_seeds(places: Places, view: View, name: str, config: TrainConfig, seeds:
 
     Raises:
         Incomplete: it is done, but the tracking server has not taken all of it.
-        SettingError: the settings choose no epoch by validation.
         StudyError: it cannot be worked on, or the storage has gone away for good.
     """
     with open_course(places, view) as course, ExitStack() as stack:

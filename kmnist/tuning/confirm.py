@@ -6,10 +6,9 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from kmnist.config import LAST, TrainConfig
-from kmnist.errors import SettingError
 from kmnist.record import Objective
 from kmnist.settings import Choices, SearchRange
-from kmnist.tuning.definition import Budget, Definition, Method
+from kmnist.tuning.definition import TRAIN_LOSS, Budget, Definition, Method
 from kmnist.tuning.storage import StudyStorage
 from kmnist.tuning.study import TrackedStudy, create_study
 from kmnist.tuning.table import chosen_of
@@ -38,19 +37,14 @@ def seeds_study(
         data: what it is about.
         confirms: the name of the study whose best settings these are.
         subsets: of the images, each of which is learnt from with every seed; none: that of the settings.
-
-    Raises:
-        SettingError: the settings choose no epoch by validation, which the study is judged by.
     """
-    if config.select_by == LAST:
-        raise SettingError("select_by=last: seeds are compared on validation; give valid_accuracy or valid_loss")
     changed = {**config.changed(), "epochs": str(config.epochs)}
     settings = {name: text for name, text in changed.items() if name not in ("seed", "select_by")}
     search: dict[str, SearchRange] = {"seed": Choices(values=tuple(seeds))}
     if subsets:
         settings.pop("subset", None)
         search["subset"] = Choices(values=tuple(subsets))
-    metric = Objective.of(config.select_by).name
+    metric = TRAIN_LOSS if config.select_by == LAST else Objective.of(config.select_by).name
     method = Method.parse({"sampler": "grid", "pruner": "none", "metric": metric})
     definition = Definition(settings, search, method, confirms=confirms)
     budget = Budget.parse({"trials": len(seeds) * max(len(subsets), 1), "confirm_seeds": 0})

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from kmnist.config import TrainConfig, unknown_setting
+from kmnist.config import LAST, TrainConfig, unknown_setting
 from kmnist.errors import SettingError
 from kmnist.models.families import DEFAULT_ARCH, FAMILIES
 from kmnist.record import Objective
@@ -28,6 +28,7 @@ from kmnist.settings import (
 
 #: To search these would change what is measured, not what is trained.
 FIXED_ONLY = ("epochs", "valid_fraction", "select_by", "dataset", "init_from")
+TRAIN_LOSS = "train/loss"
 #: Each takes a :class:`kmnist.tuning.samplers.Place` to a sampler of Optuna's.
 SAMPLERS: Registry[Any] = Registry(
     "sampler", {name: f"kmnist.tuning.samplers:{name}" for name in ("tpe", "random", "grid", "gp", "cmaes", "qmc")}
@@ -47,8 +48,10 @@ class Method(Settings):
 
     sampler: Annotated[str, Choice(SAMPLERS)] = Field("tpe", description="what proposes settings")
     pruner: Annotated[str, Choice(PRUNERS)] = Field("hyperband", description="what ends bad trials early")
-    metric: Literal["valid/accuracy", "valid/loss"] = Field(
-        "valid/accuracy", description="what the best epoch of a trial is judged by: valid/accuracy or valid/loss"
+    metric: Literal["valid/accuracy", "valid/loss", "train/loss"] = Field(
+        "valid/accuracy",
+        description="what the best epoch of a trial is judged by: valid/accuracy or valid/loss; train/loss, of the "
+        "last epoch, is for seeds alone",
     )
     sampler_seed: int = Field(0, ge=0, lt=2**32, description="seed of the sampler (--seed is that of the trainings)")
 
@@ -108,7 +111,7 @@ class Definition:
         """
         arch = str(chosen.get("arch", self.settings.get("arch", DEFAULT_ARCH)))
         fixed = {name: text for name, text in self.settings.items() if applies(name, arch)}
-        return TrainConfig.parse({**fixed, **chosen, "select_by": self.method.metric.replace("/", "_")})
+        return TrainConfig.parse({**fixed, **chosen, **_selecting(self.method)})
 
     def flat(self) -> dict[str, Any]:
         """As it stands in a study file."""
@@ -172,9 +175,12 @@ def parse(given: Mapping[str, Any]) -> tuple[Definition, Budget]:
     if "select_by" in fixed:
         raise SettingError(f"select_by={fixed['select_by']}: follows the study's metric; give metric instead")
     search = _search(search_given, fixed, archs)
+    if method.metric == TRAIN_LOSS and not set(search) <= {"seed", "subset"}:
+        raise SettingError(f"metric={TRAIN_LOSS}: settings are chosen on validation; give valid/accuracy or valid/loss")
     settings: dict[str, str] = {}
     for arch in archs:
-        config = TrainConfig.parse({**{name: fixed[name] for name in fixed if applies(name, arch)}, "arch": arch})
+        given = {name: fixed[name] for name in fixed if applies(name, arch)}
+        config = TrainConfig.parse({**given, "arch": arch, **_selecting(method)})
         settings |= {name: to_text(config[name]) for name in fixed if applies(name, arch)}
         for name, found in search.items():
             if applies(name, arch):
@@ -182,6 +188,11 @@ def parse(given: Mapping[str, Any]) -> tuple[Definition, Budget]:
     if "arch" not in search:
         settings["arch"] = archs[0]
     return Definition(settings, search, method), budget
+
+
+def _selecting(method: Method) -> dict[str, str]:
+    """The setting by which a trial keeps the epoch that the study judges it by."""
+    return {"select_by": LAST if method.metric == TRAIN_LOSS else method.metric.replace("/", "_")}
 
 
 def applies(name: str, arch: str) -> bool:

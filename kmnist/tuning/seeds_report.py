@@ -10,6 +10,7 @@ from kmnist.experiment.note import sample_warning
 from kmnist.settings import as_flags
 from kmnist.text import markdown_table
 from kmnist.tuning.confirm import confirmations_table
+from kmnist.tuning.definition import TRAIN_LOSS
 from kmnist.tuning.runs import StudyRun
 from kmnist.tuning.study import TrackedStudy
 
@@ -34,19 +35,29 @@ class SeedsReport:
         if len(table) == self._written:
             return
         self._written = len(table)
-        numbers = {"seeds/valid_mean": table["value"].mean(), "seeds/test_accuracy_mean": table["test_accuracy"].mean()}
+        metric = self._study.definition.method.metric
+        split = metric.partition("/")[0]
+        numbers = {
+            f"seeds/{split}_mean": table["value"].mean(),
+            "seeds/test_accuracy_mean": table["test_accuracy"].mean(),
+        }
         if len(table) > 1:
-            numbers["seeds/valid_std"] = table["value"].std(ddof=1)
+            numbers[f"seeds/{split}_std"] = table["value"].std(ddof=1)
             numbers["seeds/test_accuracy_std"] = table["test_accuracy"].std(ddof=1)
         self._run.log_metrics(numbers, len(table))
         self._run.log_file(table.to_csv(index=False).encode(), f"{record.REPORTS}/seeds.csv")
-        metric = self._study.definition.method.metric
         self._run.log_file(figures.seeds(table, metric), f"{record.FIGURES}/seeds.png")
         self._run.log_note(self._note(table))
-        self._run.log_tags({record.OFFERED_RUN: self.best(table)})
+        if (best := self.best(table)) is not None:
+            self._run.log_tags({record.OFFERED_RUN: best})
 
-    def best(self, table: pd.DataFrame) -> str:
-        """The run of the best seed on validation, the first of equals: the test split decides nothing."""
+    def best(self, table: pd.DataFrame) -> str | None:
+        """The run of the best seed on validation, the first of equals: the test split decides nothing.
+
+        ``None``: there are no validation images that could tell.
+        """
+        if self._study.definition.method.metric == TRAIN_LOSS:
+            return None
         order = table.sort_values("value", ascending=not self._study.definition.objective.maximise, kind="stable")
         return str(order["run_id"].iloc[0])
 

@@ -16,6 +16,7 @@ from kmnist.tuning.runs import StartRun
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.trial import Means, run_trial
 
+SPLITTING = ("valid_fraction", "select_by", "seed", "split_seed", "subset")  # settings that say which images are which
 POLL_SECONDS = 0.5
 
 
@@ -69,7 +70,7 @@ def work(
 
     def splits_for(config: TrainConfig) -> Splits:
         """Those of most trials are the same: once."""
-        return split(**{name: config[name] for name in ("valid_fraction", "seed", "split_seed", "subset")})
+        return split(**{name: config[name] for name in SPLITTING})
 
     means = Means(start_run, splits_for, test, initial, measure_load, worker.device, worker.threads)
     with Session(study.optuna, worker.id, worker.command) as session:
