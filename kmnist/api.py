@@ -127,7 +127,7 @@ def train(
     data = load_dataset(config.dataset, Path(data_dir), progress=False)
     splits = prepare(config, data)
     initial = fetch_initial(config, tracking_uri=client.tracking_uri)
-    entity = create_run(client, experiment_name, run_name or f"{config.arch} {config.net.summary} s{config.seed}")
+    entity = create_run(client, experiment_name, data.spec.run_name(run_name or config.title))
     check_params(entity, config)
     run = MlflowRun(client, entity, Path(work_dir) / entity.info.run_id)
     with run:

@@ -61,6 +61,12 @@ class TrainConfig(SubsetSettings, TransferSettings, AugmentSettings, FitSettings
         return self.net.arch
 
     @property
+    def title(self) -> str:
+        """What a run of these settings is, for example ``plain 512-256-128-64 adam 0.001 b128 e10 s0``."""
+        what = f"{self.optimizer} {self.learning_rate:g} b{self.batch_size} e{self.epochs} s{self.seed}"
+        return f"{self.arch} {self.net.summary} {what}"
+
+    @property
     def splits(self) -> tuple[tuple[float, int], ...]:
         """The one split that it is trained on: ``valid_fraction``, and the seed of the split."""
         return ((self.valid_fraction, self.seed if self.split_seed < 0 else self.split_seed),)

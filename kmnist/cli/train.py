@@ -120,7 +120,7 @@ def train(
         entity = reopen_run(client, checkpoint.run_id)
     else:
         name = run_name or _run_name(config, experiment)
-        entity = create_run(client, experiment_name, f"SAMPLE {name}" if data.spec.name == "sample" else name)
+        entity = create_run(client, experiment_name, data.spec.run_name(name))
     check_params(entity, config)
 
     run = MlflowRun(client, entity, work_dir / entity.info.run_id)
@@ -158,9 +158,8 @@ def train(
 
 
 def _run_name(config: TrainConfig, file: Path | None) -> str:
-    """What the run is, for example ``plain 512-256-128-64 adam 0.001 b128 s0``, after the name of its file."""
-    what = f"{config.optimizer} {config.learning_rate:g} b{config.batch_size} e{config.epochs} s{config.seed}"
-    return f"{f'{file.stem}: ' if file else ''}{config.arch} {config.net.summary} {what}"
+    """What the run is, after the name of its file."""
+    return f"{file.stem}: {config.title}" if file else config.title
 
 
 def _refuse_other_settings(config: TrainConfig, given: dict[str, str], run_id: str) -> None:

@@ -50,6 +50,10 @@ class DataSpec:
         label = self.classes[number]
         return label.text if label.text == label.glyph else f"{label.text} {label.glyph}"
 
+    def run_name(self, name: str) -> str:
+        """The name of a run on these images: it says so where they are the drawn stand-in."""
+        return f"SAMPLE {name}" if self.name == "sample" else name
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values, which :meth:`from_json` reads back."""
         return asdict(self)

@@ -147,7 +147,7 @@ def _data_of(members: Sequence[Member], tta: int, places: Places) -> Dataset:
 
 
 def _named(name: str, data: Dataset) -> str:
-    return f"SAMPLE {name}" if data.spec.name == "sample" else name
+    return data.spec.run_name(name)
 
 
 def _is_there(client: Any, entity: Any, view: View) -> bool:

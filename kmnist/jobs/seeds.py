@@ -35,7 +35,7 @@ def run_seeds(places: Places, view: View, name: str, config: TrainConfig, seeds:
         data = course.load(config.dataset)
         named = f"{config.arch}.seeds-{seeds}.{_digest(config, identity(data), str(course.client.tracking_uri))}"
         study = seeds_study(course.storage, named, config, following(config.seed, range(seeds)), identity(data))
-        entity = course.parent(study, f"SAMPLE {name}" if data.spec.name == "sample" else name, made)
+        entity = course.parent(study, data.spec.run_name(name), made)
         task = replace(course.task(study, entity.info.run_id, data), test=data.test)
         link: Callable[[str], str] = lambda run_id: run_page(entity.info.experiment_id, run_id)  # noqa: E731
         reports: list[SeedsReport] = []
