@@ -59,6 +59,7 @@ TRIAL_COLUMNS = (
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"
 CODE_PATCH = "code.patch"  # what was changed of the code since its commit
 LAYERS, PREDICTIONS, MEMBERS_TABLE = "diagnostics.csv", "predictions.csv", "members.csv"  # in REPORTS
+ANY_MODEL = "model"  # runs:/RUN_ID/model: the one that a run has of us, whatever its name
 VALID_CONFUSION = "valid confusion"  # the series of images over the epochs
 
 

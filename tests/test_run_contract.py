@@ -138,7 +138,7 @@ def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: S
             run.log_model(SavedNetwork(network, config, SPEC), 2, {"valid/loss": 0.25}, 1_700_000_001_000)
     assert len(client.get_metric_history(run.id, "valid/loss")) == 1  # linking the model doubled nothing
     [model] = client.search_logged_models([client.get_run(run.id).info.experiment_id], f"source_run_id = '{run.id}'")
-    assert model.status == "READY"
+    assert (model.status, model.name) == ("READY", "dropout")
     [metric] = model.metrics or []
     assert (metric.key, metric.value, metric.step) == ("valid/loss", 0.25, 2)
     assert (metric.dataset_name, metric.dataset_digest) == ("sample-valid", splits.valid.digest[:32])

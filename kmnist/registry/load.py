@@ -15,9 +15,11 @@ from kmnist.errors import CheckpointError, ModelError
 from kmnist.inference import Classifier
 from kmnist.network import SavedNetwork, build_from
 from kmnist.network import load_network as read_network
+from kmnist.record import ANY_MODEL
 from kmnist.registry.files import digest_files, download, download_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import check_certified, check_digest, check_signature
+from kmnist.tracking.publish import OURS
 
 LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
 OF_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<name>.+)")
@@ -195,9 +197,12 @@ def _find_logged_model(client: MlflowClient, uri: str) -> LoggedModel:
         with asked():
             found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
         ready = {model.name: model for model in found if model.status == "READY"}
-        if name not in ready:
+        if name in ready:
+            return ready[name]
+        ours = [model for model in ready.values() if OURS.items() <= model.tags.items()]
+        if name != ANY_MODEL or len(ours) != 1:
             raise ModelError(f"the run has no model {name!r}; it has: {', '.join(ready) or 'none'}")
-        return ready[name]
+        return ours[0]
     raise ModelError(FORMS)
 
 

@@ -24,7 +24,7 @@ from kmnist.tracking.collect import runs_by_id
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
 from kmnist.tracking.journal import JOURNAL, Journal
-from kmnist.tracking.publish import NAME, OURS
+from kmnist.tracking.publish import OURS
 
 CONTENTS = "runs.json"
 MOST_RUNS = 10_000
@@ -165,7 +165,7 @@ def _files(client: MlflowClient, run_id: str, folder: str | None = None) -> Iter
 
 
 def _models(client: MlflowClient, run: Run, journal: Journal) -> Iterator[dict[str, Any]]:
-    query = f"source_run_id = '{run.info.run_id}' AND name = '{NAME}'"
+    query = f"source_run_id = '{run.info.run_id}'"
     for found in client.search_logged_models([run.info.experiment_id], query):
         if found.status != LoggedModelStatus.READY or not OURS.items() <= found.tags.items():
             continue
@@ -177,6 +177,7 @@ def _models(client: MlflowClient, run: Run, journal: Journal) -> Iterator[dict[s
         metrics = found.metrics or []
         yield {
             "op": "model",
+            "name": found.name,
             "payload": journal.payloads.keep(payload),
             "metrics": {metric.key: metric.value for metric in metrics},
             "step": metrics[0].step if metrics else 0,

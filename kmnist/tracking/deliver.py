@@ -4,6 +4,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
+from kmnist.record import ANY_MODEL
 from kmnist.tracking.payloads import Payloads
 from kmnist.tracking.publish import publish_model
 from kmnist.tracking.records import Record, Unsendable, kind_of
@@ -53,7 +54,13 @@ def _send(client: MlflowClient, run_id: str, payloads: Payloads, record: Record)
         case "model":
             stamp, step = record["timestamp_ms"], record["step"]
             publish_model(
-                client, run_id, payloads.find(record), step=step, metrics=record["metrics"], timestamp_ms=stamp
+                client,
+                run_id,
+                payloads.find(record),
+                name=record.get("name", ANY_MODEL),  # those of earlier versions had none
+                step=step,
+                metrics=record["metrics"],
+                timestamp_ms=stamp,
             )
         case "evaluated":
             model_id, dataset = record["model_id"], record["dataset"]

@@ -1,5 +1,6 @@
 """A network as an MLflow model: saved without pickle, taking raw pixels; and as plain data, for our own loading."""
 
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,11 @@ from kmnist.network import SavedNetwork, save_network
 #: What answers for a model: ``kmnist.inference`` and the three files that it imports; each model carries a copy.
 CARRIED = ("inference/*.py", "calibration.py", "errors.py", "data/spec.py")
 TYPES = {str: DataType.string, int: DataType.long, float: DataType.double, bool: DataType.boolean}
+
+
+def model_name(arch: str) -> str:
+    """What a logged model is called: MLflow's pages list models by their names, and names stand in addresses."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", arch)
 
 
 def save_model(saved: SavedNetwork, folder: Path) -> None:

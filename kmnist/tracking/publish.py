@@ -8,13 +8,19 @@ from mlflow.entities import Dataset, LoggedModel, LoggedModelOutput, LoggedModel
 from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-NAME = "model"
 #: Tells the models that we made of a run from those that its user may have logged to it.
 OURS = {"kmnist.logged_by": "journal"}
 
 
 def publish_model(
-    client: MlflowClient, run_id: str, folder: Path, *, step: int, metrics: dict[str, float], timestamp_ms: int
+    client: MlflowClient,
+    run_id: str,
+    folder: Path,
+    *,
+    name: str,
+    step: int,
+    metrics: dict[str, float],
+    timestamp_ms: int,
 ) -> str:
     """Make what :func:`save_model` wrote the logged model of a run, linked to its ``metrics`` at ``step``.
 
@@ -30,11 +36,11 @@ def publish_model(
         MlflowException: the server refuses, or is away; artifacts may also raise what ``requests`` does.
     """
     run = client.get_run(run_id)
-    found = _find(client, run)
+    found = _find(client, run, name)
     if found and found[0].status == LoggedModelStatus.READY:
         logged = found[0]
     else:
-        logged = found[0] if found else _create(client, run)
+        logged = found[0] if found else _create(client, run, name)
         try:
             _fill(client, run, logged, folder, step=step, metrics=metrics, timestamp_ms=timestamp_ms)
         except Exception:
@@ -42,17 +48,17 @@ def publish_model(
                 client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
             raise
     # A creation whose answer was lost, or came to the server late, may have left another one.
-    for leftover in _find(client, run):
+    for leftover in _find(client, run, name):
         if leftover.model_id != logged.model_id and OURS.items() <= leftover.tags.items():
             client.delete_logged_model(leftover.model_id)
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return logged.model_id
 
 
-def _find(client: MlflowClient, run: Run) -> list[LoggedModel]:
-    """Those of the run's models that have our name: first the one to go on with."""
+def _find(client: MlflowClient, run: Run, name: str) -> list[LoggedModel]:
+    """Those of the run's models that have the name: first the one to go on with."""
     found = client.search_logged_models(
-        [run.info.experiment_id], f"source_run_id = '{run.info.run_id}' AND name = '{NAME}'"
+        [run.info.experiment_id], f"source_run_id = '{run.info.run_id}' AND name = '{name}'"
     )
     return sorted(
         found,
@@ -65,9 +71,9 @@ def _find(client: MlflowClient, run: Run) -> list[LoggedModel]:
     )
 
 
-def _create(client: MlflowClient, run: Run) -> LoggedModel:
+def _create(client: MlflowClient, run: Run, name: str) -> LoggedModel:
     # Without the parameters: more than MLflow puts into one request would be lost with the answer to the first.
-    return client.create_logged_model(run.info.experiment_id, NAME, source_run_id=run.info.run_id, tags=OURS)
+    return client.create_logged_model(run.info.experiment_id, name, source_run_id=run.info.run_id, tags=OURS)
 
 
 def _fill(

@@ -158,15 +158,18 @@ class MlflowRun:
         self.log_tags({MLFLOW_LOGGED_IMAGES: "true"})
 
     def log_model(self, saved: SavedNetwork, step: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
-        """The network as a logged model, linked to ``metrics`` at ``step``; moved to the CPU, set to evaluation."""
-        from kmnist.tracking.model import save_model  # late: see log_data
+        """The network as a logged model, linked to ``metrics`` at ``step``; moved to the CPU, set to evaluation.
+
+        It is named by its architecture.
+        """
+        from kmnist.tracking.model import model_name, save_model  # late: see log_data
 
         with self._told():
             payload = self._journal.payloads.new("model")
             save_model(saved, payload)
             place = self._journal.payloads.keep(payload)
-        record = {"op": "model", "payload": place, "step": step, "metrics": dict(metrics), "timestamp_ms": timestamp_ms}
-        self._write(record)
+        told = {"metrics": dict(metrics), "step": step, "timestamp_ms": timestamp_ms}
+        self._write({"op": "model", "name": model_name(saved.config.arch), "payload": place, **told})
 
     def end(self, status: str, reason: str) -> None:
         """End the run as FINISHED, FAILED or KILLED, and wait until all has arrived or the server takes nothing."""
