@@ -312,7 +312,7 @@ def runs_of(client: MlflowClient, kinds: set[str | None]) -> list[Run]:
 
 def pictures_of(stack: Stack, run: Run) -> list[Path]:
     """Where the server put them."""
-    return list((stack.folder / "srv" / "artifacts" / run.info.experiment_id / run.info.run_id).rglob("*.png"))
+    return list((stack.folder / "srv" / "artifacts" / run.info.experiment_id / run.info.run_id).rglob("figures/*"))
 
 
 @pytest.mark.long

@@ -49,7 +49,7 @@ def asked() -> Iterator[None]:
     """
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:  # OSError: a local store that cannot be
         raise TrackingError(
             f"the tracking server has not done what it was asked ({one_line(error)}); what was done before that stays, "
             "and the same command can be given again"

@@ -101,10 +101,11 @@ class Pool:
                         f"with exit status {status}; nothing is lost: mend what they said, then go on with it"
                     )
                 self._workers[place] = self._start(place)
-                self._say(
-                    f"worker {worker.id} ({worker.job.place}) {'died' if status < 0 else 'ended'} (exit status "
-                    f"{status}): another has taken its place, and goes on with its trial"
-                )
+                if not worker.given_up:  # of that it has been told
+                    self._say(
+                        f"worker {worker.id} ({worker.job.place}) {'died' if status < 0 else 'ended'} (exit status "
+                        f"{status}): another has taken its place, and goes on with its trial"
+                    )
         while len(self._workers) < self._size:
             self._workers.append(self._start(len(self._workers)))
         return any(worker.job.exitcode is None for worker in self._workers)
