@@ -312,7 +312,8 @@ def runs_of(client: MlflowClient, kinds: set[str | None]) -> list[Run]:
 
 def pictures_of(stack: Stack, run: Run) -> list[Path]:
     """Where the server put them."""
-    return list((stack.folder / "srv" / "artifacts" / run.info.experiment_id / run.info.run_id).rglob("figures/*"))
+    folder = stack.folder / "srv" / "artifacts" / run.info.experiment_id / run.info.run_id
+    return [path for path in folder.rglob("*") if path.suffix in (".png", ".html")]
 
 
 @pytest.mark.long
