@@ -173,7 +173,10 @@ def test_it_is_one_registered_model_that_passes_the_gate(shelf: Shelf, made: Run
 
 @pytest.mark.long
 def test_it_answers_where_this_package_is_not_installed(shelf: Shelf, made: Run, tmp_path: Path) -> None:
-    uri = f"runs:/{made.info.run_id}/model"
+    query = f"source_run_id = '{made.info.run_id}'"
+    [logged] = shelf.client.search_logged_models([made.info.experiment_id], query)
+    uri = f"runs:/{made.info.run_id}/{logged.name}"
+    assert logged.name.startswith("vote-of-3-")
     np.save(tmp_path / "images.npy", shelf.data.test.pixels[:7])
     script = f"""
 import sys
