@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kmnist.extras import require
+from kmnist.record import DEFAULT_EXPERIMENT, model_uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from kmnist.metrics import Metrics
     from kmnist.training.fit import Epoch
     from kmnist.tuning.study import TrackedStudy
-
-EXPERIMENT = "Default"  # MLflow's own
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class TrainedRun:
     @property
     def model(self) -> str:
         """The name of its model, as ``load_model`` and ``load_network`` take it."""
-        return f"runs:/{self.run_id}/model"
+        return model_uri(self.run_id)
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def train(
     data_dir: str | Path = "data",
     work_dir: str | Path = "runs",
     tracking_uri: str | None = None,
-    experiment_name: str = EXPERIMENT,
+    experiment_name: str = DEFAULT_EXPERIMENT,
     run_name: str | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -156,7 +155,7 @@ def tune(
     data_dir: str | Path = "data",
     work_dir: str | Path = "runs",
     tracking_uri: str | None = None,
-    experiment_name: str = EXPERIMENT,
+    experiment_name: str = DEFAULT_EXPERIMENT,
     **settings: Any,
 ) -> TunedStudy:
     """Search for good settings, as ``kmnist tune`` does: every trial is a run below the study's own.

@@ -55,6 +55,10 @@ TRIAL_COLUMNS = (
     *("run_id", "reason"),
 )
 
+#: MLflow's own: ``mlflow run`` makes its run there before we are started, and a run cannot be moved. So that all runs
+#: are found in one place, however they were begun.
+DEFAULT_EXPERIMENT = "Default"
+
 # Artifacts.
 FIGURES, REPORTS, DATA_SPEC, TRACEBACK = "figures", "reports", "data.json", "traceback.txt"
 CODE_PATCH = "code.patch"  # what was changed of the code since its commit
@@ -66,6 +70,11 @@ VALID_CONFUSION = "valid confusion"  # the series of images over the epochs
 def metric(split: str, name: str) -> str:
     """``valid/accuracy``."""
     return f"{split}/{name}"
+
+
+def model_uri(run_id: str) -> str:
+    """The name of a run's model, as all of our loading takes it."""
+    return f"runs:/{run_id}/{ANY_MODEL}"
 
 
 def is_own_tag(key: str) -> bool:

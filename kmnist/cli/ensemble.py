@@ -22,6 +22,8 @@ from kmnist.cli.options import (
 )
 from kmnist.config import TrainConfig
 from kmnist.ensembles.config import BAG, BOOST, MOST_MEMBERS, MOST_TTA, STACK, Kind
+from kmnist.extras import require
+from kmnist.record import DEFAULT_EXPERIMENT
 
 Tta = Annotated[
     int,
@@ -56,7 +58,7 @@ class Options:
     data_dir: DataDir = Path("data")
     work_dir: WorkDir = Path("runs")
     tracking_uri: TrackingUri = None
-    experiment_name: ExperimentName = "kmnist"
+    experiment_name: ExperimentName = DEFAULT_EXPERIMENT
     run_name: Annotated[
         str | None, Parameter(show_default=False, help="name of the run in MLflow [default: what it is]")
     ] = None
@@ -73,7 +75,7 @@ def vote(
     work_dir: WorkDir = Path("runs"),
     threads: OneThread = 1,
     tracking_uri: TrackingUri = None,
-    experiment_name: ExperimentName = "kmnist",
+    experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
     run_name: Annotated[str | None, Parameter(show_default=False)] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -91,6 +93,7 @@ def vote(
     run_name
         name of the run in MLflow [default: what it is]
     """
+    require("train", "kmnist ensemble vote")
     require_writable_folder(work_dir)
 
     from kmnist.cli.ensemble_screen import EnsembleScreen
@@ -164,6 +167,7 @@ def stack(
 def _train(
     kind: Kind, settings: TrainSettings | None, options: Options, workers: EngineOptions | None, folds: int = 5
 ) -> None:
+    require("tune", f"kmnist ensemble {kind}")
     files: list[Path | None] = [*options.experiment] if options.experiment else [None]
     configs = tuple(TrainConfig.parse(given_settings([settings], file)) for file in files)
     require_writable_folder(options.work_dir)

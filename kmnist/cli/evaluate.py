@@ -7,7 +7,6 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from kmnist.cli.options import (
-    DEFAULT_EXPERIMENT,
     DataDir,
     ExperimentName,
     ModelUri,
@@ -19,6 +18,7 @@ from kmnist.cli.options import (
 from kmnist.ensembles.config import MOST_TTA
 from kmnist.errors import Incomplete, PictureError
 from kmnist.extras import require
+from kmnist.record import DEFAULT_EXPERIMENT
 
 
 def evaluate(

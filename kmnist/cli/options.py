@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import yaml
 from cyclopts import Group, Parameter, validators
@@ -24,9 +24,6 @@ from kmnist.settings.choice import Choice
 from kmnist.tuning.definition import Budget, Method
 
 MOST_CHARACTERS = 100_000  # of a file of settings
-#: MLflow's own: ``mlflow run`` makes its run there before we are started, and a run cannot be moved. So that all runs
-#: are found in one place, however they were begun.
-DEFAULT_EXPERIMENT = "Default"
 
 
 def _can_be_looked_at(kind: Any, folder: Path) -> None:
@@ -108,7 +105,8 @@ Threads = Annotated[
 OneThread = Annotated[
     int, Parameter(name="--threads", validator=validators.Number(gte=1), help="of the CPU to compute with")
 ]
-Format = Annotated[Literal["table", "json", "csv"], Parameter(help="for a person, or for programs")]
+Form: TypeAlias = Literal["table", "json", "csv"]
+Format = Annotated[Form, Parameter(help="for a person, or for programs")]
 Quiet = Annotated[bool, Parameter(help="print the results only")]
 
 
@@ -128,13 +126,11 @@ def _as_options(fields: Mapping[str, tuple[FieldInfo, Group]], instead: Mapping[
 
 def _kind_of(field: FieldInfo) -> str:
     """What its text is: INT, FLOAT, one of few names, or a list of them."""
-    kinds = {{int: "INT", float: "FLOAT"}.get(part, "") for part in (field.annotation, *get_args(field.annotation))} - {
-        ""
-    }
     if any(isinstance(mark, Choice) for mark in field.metadata) or get_origin(field.annotation) is Literal:
         return "NAME"
     many = ",..." if get_origin(field.annotation) is tuple else ""
-    return (min(kinds) if kinds else "TEXT") + many
+    parts = (field.annotation, *get_args(field.annotation))
+    return next((name for kind, name in ((float, "FLOAT"), (int, "INT")) if kind in parts), "TEXT") + many
 
 
 def _in_group(fields: Mapping[str, FieldInfo], name: str, help: str) -> dict[str, tuple[FieldInfo, Group]]:

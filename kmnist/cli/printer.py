@@ -4,7 +4,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Literal, TypeAlias
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -12,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kmnist.addresses import redact
+from kmnist.cli.options import Form
 from kmnist.text import for_csv, for_json, for_terminal
 
-Form: TypeAlias = Literal["table", "json", "csv"]
 NONE = "-"  # a cell of what there is not; for programs it is empty
 GAP = 2  # between two columns of a table
 
@@ -33,9 +32,7 @@ class Printer:
         """One line, quiet or not."""
         self._console.print(Text(for_terminal(line)))
 
-    def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[str]], form: Literal["table", "json", "csv"] = "table"
-    ) -> None:
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], form: Form = "table") -> None:
         """A table, quiet or not: for a person, or as JSON or CSV for programs.
 
         No cell is broken, so that ids can be copied. Where a terminal is too narrow, each row becomes a block of lines;

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import DEFAULT_EXPERIMENT, DataDir, TrackingUri, WorkDir, require_writable_folder
+from kmnist.cli.options import DataDir, TrackingUri, WorkDir, require_writable_folder
 from kmnist.errors import DataError, Incomplete, SettingError
 from kmnist.extras import require
+from kmnist.record import DEFAULT_EXPERIMENT
 
 MOST = 24  # runs in one report
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kmnist.cli.options import DEFAULT_EXPERIMENT, ExperimentName, TrackingUri, WorkDir, require_writable
+from kmnist.cli.options import ExperimentName, TrackingUri, WorkDir, require_writable
 from kmnist.errors import Incomplete
+from kmnist.record import DEFAULT_EXPERIMENT
 
 
 def export_runs(

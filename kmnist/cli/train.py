@@ -9,7 +9,6 @@ from cyclopts.validators import Number
 from kmnist.cli.about import Note, Tags, about_run
 from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
-    DEFAULT_EXPERIMENT,
     DataDir,
     ExperimentName,
     Quiet,
@@ -24,6 +23,7 @@ from kmnist.cli.options import (
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, Incomplete, SettingError
 from kmnist.extras import require
+from kmnist.record import DEFAULT_EXPERIMENT
 
 
 def train(

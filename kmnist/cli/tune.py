@@ -8,7 +8,6 @@ from cyclopts import Parameter
 from kmnist.cli.about import Note, Tags, about_run
 from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
-    DEFAULT_EXPERIMENT,
     BudgetSettings,
     DataDir,
     ExperimentName,
@@ -22,6 +21,7 @@ from kmnist.cli.options import (
     require_writable_folder,
 )
 from kmnist.extras import require
+from kmnist.record import DEFAULT_EXPERIMENT
 
 
 def tune(

@@ -41,6 +41,11 @@ class Answered:
         """(C, C)."""
         return metrics.confusion_matrix(self.images.labels, self.predicted, len(self.spec.classes))
 
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """What the probabilities are calibrated by, and below which an answer is unsure, as metrics."""
+        return {record.TEMPERATURE: self.calibration.temperature, record.UNSURE_BELOW: self.calibration.unsure_below}
+
     def sureness(self, split: str) -> dict[str, float]:
         """The share of unsure answers, and how often the others are right (where there are any), as metrics."""
         sure = ~self.calibration.unsure(self.images.pixels, self.calibration.apply(self.log_probabilities))

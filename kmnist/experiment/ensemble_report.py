@@ -119,12 +119,8 @@ def log_ensemble(built: Built, data: Dataset, run: Run, remarks: Sequence[str]) 
     answered = Answered(title, data.test, spec, log_probabilities.numpy(), saved.calibration)
     linked = {**split_metrics(record.VALID, built.found), **split_metrics(record.TEST, test)}
     best = {record.metric(record.BEST, f"valid_{name}"): value for name, value in built.found.as_dict().items()}
-    calibrated = {
-        record.TEMPERATURE: saved.calibration.temperature,
-        record.UNSURE_BELOW: saved.calibration.unsure_below,
-    }
     gained = {record.GAIN: built.gain, record.DIVERSITY: built.diversity}
-    run.log_metrics({**linked, **best, **gained, **calibrated, **answered.sureness(record.TEST)}, STEP, now)
+    run.log_metrics({**linked, **best, **gained, **answered.thresholds, **answered.sureness(record.TEST)}, STEP, now)
     table = built.table
     run.log_file(table.to_csv(index=False).encode(), f"{record.REPORTS}/{record.MEMBERS_TABLE}")
     pairs = pd.DataFrame(built.disagreement, index=table["member"], columns=table["member"].astype(str))

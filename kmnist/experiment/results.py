@@ -75,9 +75,8 @@ def log_results(evaluated: Evaluated, run: Run) -> None:
     config, result = evaluated.config, evaluated.result
     best, last = result.best, result.epochs[-1]
     # Stamped with their epoch's time, so that a run which is resumed only to be finished logs the same points again.
-    answered, calibration = evaluated.answered, evaluated.calibration
-    found = {record.TEMPERATURE: calibration.temperature, record.UNSURE_BELOW: calibration.unsure_below}
-    tested = split_metrics(record.TEST, result.test) | answered.sureness(record.TEST) | found
+    answered = evaluated.answered
+    tested = split_metrics(record.TEST, result.test) | answered.sureness(record.TEST) | answered.thresholds
     run.log_metrics(tested, best.number, best.timestamp_ms)
     at_last = {**split_metrics(record.TEST_LAST, result.test_last), record.BEST_EPOCH: best.number}
     run.log_metrics(at_last, last.number, last.timestamp_ms)

@@ -64,7 +64,7 @@ def run_vote(places: Places, view: View, names: Sequence[str], *, best: int | No
         record.ENSEMBLE_ID: hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16],
     }
     name = name or f"vote of {len(members)}: {', '.join(dict.fromkeys(member.config.arch for member in members))}"
-    entity = parent_run(client, places.experiment_name, _named(name, data), tags, made_by_project)
+    entity = parent_run(client, places.experiment_name, data.spec.run_name(name), tags, made_by_project)
     if _is_there(client, entity, view):
         return
     count = len(members)
@@ -103,7 +103,7 @@ def run_ensemble(places: Places, view: View, plan: Plan, name: str) -> None:
 
         def parent(study: TrackedStudy) -> str:
             if not above:
-                above.append(course.parent(study, _named(name, data), made_by_project, record.KIND_ENSEMBLE))
+                above.append(course.parent(study, data.spec.run_name(name), made_by_project, record.KIND_ENSEMBLE))
                 if _is_there(client, above[0], view):
                     raise _IsThere
             study.optuna.set_user_attr("run_id", above[0].info.run_id)
@@ -144,10 +144,6 @@ def _data_of(members: Sequence[Member], tta: int, places: Places) -> Dataset:
             f"the members ({spec.digests['train'][:12]}); use the same --data-dir"
         )
     return data
-
-
-def _named(name: str, data: Dataset) -> str:
-    return data.spec.run_name(name)
 
 
 def _is_there(client: Any, entity: Any, view: View) -> bool:

@@ -163,11 +163,10 @@ def stack(plan: Plan, training: Training, names: Sequence[str]) -> Made:
         trained = training(name, config, seeds, subsets=(ALL, *parts))
         remarks += _told(trained)
         for seed in seeds:
-            runs = [trained.runs.get((seed, part)) for part in (ALL, *parts)]
-            found = [fetch_member(training.course.client, run_id) for run_id in runs if run_id]
-            if len(found) < len(runs):
+            runs = [trained.runs[seed, part] for part in (ALL, *parts) if (seed, part) in trained.runs]
+            if len(runs) <= len(parts):
                 continue  # one of its parts is among those that are told of
-            member, *twins = found
+            member, *twins = (fetch_member(training.course.client, run_id) for run_id in runs)
             of_member = np.empty((len(learnt), len(training.data.spec.classes)), np.float32)
             for twin, fold in zip(twins, folds):
                 of_member[fold] = answers([twin], learnt[fold], plan.tta)[0]

@@ -11,6 +11,7 @@ from kmnist.data import Dataset
 from kmnist.errors import ModelError
 from kmnist.experiment.ensemble import Member
 from kmnist.jobs.course import Course, identity, require_sent
+from kmnist.record import model_uri
 from kmnist.registry import fetch
 from kmnist.tracking.collect import runs_by_id
 from kmnist.tracking.read import read_run
@@ -27,7 +28,7 @@ def fetch_member(client: Any, name: str) -> Member:
         ModelError: there is no such model, or it is of no run.
         TrackingError: the server does not answer.
     """
-    uri = name if ":/" in name else f"runs:/{name}/model"
+    uri = name if ":/" in name else model_uri(name)
     found = fetch(uri, tracking_uri=client.tracking_uri)
     if found.run_id is None or found.model_id is None:
         raise ModelError(f"{name}: is of no run on this server; a member is named by its run, or models:/NAME/VERSION")

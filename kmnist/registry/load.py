@@ -19,7 +19,7 @@ from kmnist.record import ANY_MODEL
 from kmnist.registry.files import digest_files, download, download_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import check_certified, check_digest, check_signature
-from kmnist.tracking.publish import OURS
+from kmnist.tracking.publish import is_ours
 
 LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
 OF_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<name>.+)")
@@ -199,7 +199,7 @@ def _find_logged_model(client: MlflowClient, uri: str) -> LoggedModel:
         ready = {model.name: model for model in found if model.status == "READY"}
         if name in ready:
             return ready[name]
-        ours = [model for model in ready.values() if OURS.items() <= model.tags.items()]
+        ours = [model for model in ready.values() if is_ours(model)]
         if name != ANY_MODEL or len(ours) != 1:
             raise ModelError(f"the run has no model {name!r}; it has: {', '.join(ready) or 'none'}")
         return ours[0]

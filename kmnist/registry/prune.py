@@ -17,10 +17,9 @@ from kmnist.errors import SettingError
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
 from kmnist.tracking.journal import LOCK, unsent_bytes
-from kmnist.tracking.read import read_run
+from kmnist.tracking.read import read_run, search_all
 
 IMAGES = "images"  # the folder of the series that MLflow shows with a slider
-PAGE = 1000
 BEST = record.metric(record.BEST, "valid_accuracy")
 ENSEMBLE = "ensemble."  # begins the tags of an ensemble and of its members
 
@@ -72,7 +71,7 @@ def find_prunable(client: MlflowClient, work_dir: Path, experiment: str | None =
         if experiment is not None and experiment not in (there := [found.name for found in experiments]):
             raise SettingError(f"experiment={experiment}: there is none of that name; there are: {', '.join(there)}")
         chosen = [found.experiment_id for found in experiments if experiment in (None, found.name)]
-        runs = [run for place in chosen for run in _runs(client, place)]
+        runs = list(search_all(client, chosen))
         registered = {version.run_id for version in client.search_model_versions()}
     kept = registered | _best(runs)
     for run in runs:
@@ -107,15 +106,6 @@ def prune(client: MlflowClient, found: Sequence[Prunable]) -> Iterator[Prunable]
             except Timeout:  # somebody has just gone on with it
                 continue
         yield one
-
-
-def _runs(client: MlflowClient, experiment_id: str) -> Iterator[Run]:
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], max_results=PAGE, page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
 
 
 def _best(runs: Sequence[Run]) -> set[str]:

@@ -233,7 +233,7 @@ def _describe(run: TrackedRun) -> tuple[dict[str, str], str]:
         "test_accuracy": repr(accuracy),
         **({record.STUDY: run.study} if run.study else {}),
     }
-    return tags, (f"{run.name}: test accuracy {accuracy:.2%}, test loss {loss:.4f}, {made}. Run {run.run_id}.")
+    return tags, f"{run.name}: test accuracy {accuracy:.2%}, test loss {loss:.4f}, {made}. Run {run.run_id}."
 
 
 def _description(client: MlflowClient, model: LoggedModel) -> str:

@@ -24,7 +24,7 @@ from kmnist.tracking.collect import runs_by_id
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
 from kmnist.tracking.journal import JOURNAL, Journal
-from kmnist.tracking.publish import OURS
+from kmnist.tracking.publish import is_ours
 
 CONTENTS = "runs.json"
 MOST_RUNS = 10_000
@@ -167,7 +167,7 @@ def _files(client: MlflowClient, run_id: str, folder: str | None = None) -> Iter
 def _models(client: MlflowClient, run: Run, journal: Journal) -> Iterator[dict[str, Any]]:
     query = f"source_run_id = '{run.info.run_id}'"
     for found in client.search_logged_models([run.info.experiment_id], query):
-        if found.status != LoggedModelStatus.READY or not OURS.items() <= found.tags.items():
+        if found.status != LoggedModelStatus.READY or not is_ours(found):
             continue
         payload = journal.payloads.new("model")
         payload.mkdir()

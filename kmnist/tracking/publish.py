@@ -12,6 +12,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 OURS = {"kmnist.logged_by": "journal"}
 
 
+def is_ours(model: LoggedModel) -> bool:
+    """Whether we made it, not the user of its run."""
+    return OURS.items() <= model.tags.items()
+
+
 def publish_model(
     client: MlflowClient,
     run_id: str,
@@ -49,7 +54,7 @@ def publish_model(
             raise
     # A creation whose answer was lost, or came to the server late, may have left another one.
     for leftover in _find(client, run, name):
-        if leftover.model_id != logged.model_id and OURS.items() <= leftover.tags.items():
+        if leftover.model_id != logged.model_id and is_ours(leftover):
             client.delete_logged_model(leftover.model_id)
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return logged.model_id

@@ -1,8 +1,23 @@
-"""A run of MLflow's as typed values."""
+"""Runs of MLflow's, all there are, and one as typed values."""
 
+from collections.abc import Iterator, Sequence
+
+from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from kmnist.record import TrackedRun
+
+PAGE = 1000
+
+
+def search_all(client: MlflowClient, experiment_ids: Sequence[str], query: str = "") -> Iterator[Run]:
+    """All runs of some experiments that a query of MLflow's finds, page by page."""
+    token = None
+    while experiment_ids:
+        page = client.search_runs(list(experiment_ids), query, max_results=PAGE, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return
 
 
 def read_run(run: Run) -> TrackedRun:

@@ -15,10 +15,10 @@ from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
 from kmnist.tracking.heartbeat import BEAT_SECONDS, TAG, last_beat_ms, now_ms
 from kmnist.tracking.journal import LOCK, unsent_bytes
+from kmnist.tracking.read import search_all
 
 #: For how long a silent run is watched: two calls on a server that hangs for 20 s each, and a beat that is due.
 WATCH_SECONDS = 4 * BEAT_SECONDS
-PAGE = 1000
 
 
 def find_silent(client: MlflowClient, silent_seconds: float) -> list[Run]:
@@ -30,16 +30,10 @@ def find_silent(client: MlflowClient, silent_seconds: float) -> list[Run]:
     Raises:
         TrackingError: the server does not answer.
     """
-    found: list[Run] = []
-    token = None
     with tracking_errors("the runs cannot be looked through"):
         ids = [experiment.experiment_id for experiment in client.search_experiments()]
-        while ids:
-            page = client.search_runs(ids, "attributes.status = 'RUNNING'", max_results=PAGE, page_token=token)
-            found += [run for run in page if _is_ours(run) and abs(_age(run)) > silent_seconds]
-            if not (token := page.token):
-                break
-    return found
+        running = search_all(client, ids, "attributes.status = 'RUNNING'")
+        return [run for run in running if _is_ours(run) and abs(_age(run)) > silent_seconds]
 
 
 def reap(

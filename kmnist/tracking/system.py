@@ -38,16 +38,14 @@ class SystemMetrics:
 def environment_tags() -> dict[str, str]:
     """Versions, processor, and the commit of this code with whether it was changed since."""
     tags = {f"version.{name}": version(name) for name in ("kmnist", "torch", "mlflow", "numpy")}
-    if commit := os.environ.get(
-        "KMNIST_COMMIT"
-    ):  # of an image, which has no repository; a repository's own counts more
-        tags["git.commit"] = tags[MLFLOW_GIT_COMMIT] = commit
     tags["version.python"] = platform.python_version()
     tags["processor"] = (
         torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
     )
     tags["threads"] = str(torch.get_num_threads())
-    if commit := code.commit():
+    own = code.commit()
+    if commit := own or os.environ.get("KMNIST_COMMIT"):  # an image has no repository, and says of which one it is
         tags["git.commit"] = tags[MLFLOW_GIT_COMMIT] = commit
+    if own:
         tags["git.dirty"] = str(code.is_changed()).lower()
     return tags
