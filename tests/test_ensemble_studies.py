@@ -43,7 +43,7 @@ def test_a_killed_boosting_goes_on_and_comes_to_the_same(store: str, tmp_path: P
         return runs_of(address)[0]
 
     def second_has_begun() -> bool:
-        found = MlflowClient(store).search_experiments(filter_string="name = 'kmnist'")
+        found = MlflowClient(store).search_experiments(filter_string="name = 'Default'")
         runs = MlflowClient(store).search_runs([found[0].experiment_id]) if found else []
         members = [run for run in runs if run.data.tags.get("kind") == "trial"]
         return len(members) == 2 and any("train/loss" in r.data.metrics and r.info.status == "RUNNING" for r in members)
