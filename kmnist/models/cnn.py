@@ -24,12 +24,19 @@ class AsChannel(nn.Module):
 
 
 def cnn(settings: CnnSettings, spec: DataSpec) -> nn.Module:
-    """Convolutions of ``channels``; the image is halved after a third and after two thirds of them."""
+    """Convolutions of ``channels``; the image is halved after a third and after two thirds of them.
+
+    With a ``stride`` of 2 the first convolution halves it instead, by kernels of 4 x 4: the layers at full size, where
+    a small net spends most of its time, are left out.
+    """
     count = len(settings.channels)
     halved_after = {max(count // 3, 1), max(2 * count // 3, 2)} if count > 2 else {1}
+    if settings.stride == 2:
+        halved_after.remove(min(halved_after))
     layers: OrderedDict[str, nn.Module] = OrderedDict(channel=AsChannel())  # (B, 1, H, W)
     for number, (inputs, outputs) in enumerate(pairwise((1, *settings.channels)), start=1):
-        layers[f"conv{number}"] = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        kernel, stride = (4, 2) if number == 1 and settings.stride == 2 else (3, 1)
+        layers[f"conv{number}"] = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=1, bias=False)
         layers[f"norm{number}"] = nn.BatchNorm2d(outputs)
         layers[f"relu{number}"] = nn.ReLU()
         if number in halved_after:

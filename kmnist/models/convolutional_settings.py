@@ -19,6 +19,9 @@ class CnnSettings(NetSettings):
     ] = Field(
         (24, 64, 64, 128, 128), min_length=2, max_length=100, description="widths of the convolutions, comma-separated"
     )
+    stride: Annotated[int, Searched(Choices(values=(1, 2)))] = Field(
+        1, ge=1, le=2, description="pixels from one position of the first convolution to the next; 2: in half the time"
+    )
     dropout: Annotated[float, Searched(Range(low=0, high=0.5))] = Field(
         0.0, ge=0, lt=1, description="probability of dropping a feature before the last layer"
     )
