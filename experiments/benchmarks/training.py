@@ -1,19 +1,22 @@
-"""How fast an epoch is, against the usual ways to write it and against the bare matrix products.
+"""How fast an epoch is, against the usual ways to write it and against the net's bare products.
 
     python -m experiments.benchmarks.training --rounds 3
+    python -m experiments.benchmarks.training --rounds 3 --arch cnn
 
-Every contender trains the plain net on the 54,000 training images of Kuzushiji-MNIST with Adam and the same batch size,
-in one process, round after round in turn; the times are of the training part of an epoch. Needs `pip install -e
-'.[train,vision]' --group bench`. Quote the ratios: the absolute times are of this machine at this hour.
+Every contender trains the same net on the 54,000 training images of Kuzushiji-MNIST with Adam and the same batch size,
+in one process, round after round in turn; the times are of the training part of an epoch. Nets other than plain are
+trained on augmented images: ours by ``augment=light``, the others by torchvision's ``v2.RandomAffine`` of the same
+ranges. Needs `pip install -e '.[train,vision]' --group bench`. Quote the ratios: the absolute times are of this machine
+at this hour.
 """
 
 import logging
+import math
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from experiments.benchmarks.bare import bare_products, bare_steps
 from experiments.benchmarks.busy import busy_processes
 from kmnist.cli.options import DataDir, Threads
 from kmnist.config import TrainConfig
@@ -35,7 +39,8 @@ from kmnist.experiment.train import resolve_compute
 from kmnist.models.build import build
 from kmnist.models.normalise import Normalise
 from kmnist.models.torchvision_cpu import torchvision_module
-from kmnist.training.compute import Compute, resolve_precision
+from kmnist.training.augmentation.augment import Augmentation
+from kmnist.training.compute import Compute
 from kmnist.training.fit import fit
 
 MEAN, STD = 0.1918, 0.3483
@@ -45,6 +50,7 @@ app = cyclopts.App(help=__doc__, help_format="plaintext")
 @app.default
 def main(
     *,
+    arch: str = "plain",
     data_dir: DataDir = Path("data"),
     batch_size: int = 128,
     rounds: int = 3,
@@ -54,6 +60,8 @@ def main(
 
     Parameters
     ----------
+    arch
+        the net, with its default settings
     data_dir
         folder of the four Kuzushiji-MNIST files
     batch_size
@@ -63,27 +71,33 @@ def main(
     threads
         of all contenders [default: as many as our training takes here]
     """
-    config = TrainConfig.parse({"batch_size": batch_size, "epochs": 2, "dataset": "kmnist"})
+    augment = "none" if arch == "plain" else "light"
+    config = TrainConfig.parse(
+        {"arch": arch, "augment": augment, "batch_size": batch_size, "epochs": 2, "dataset": "kmnist"}
+    )
     data = load_kmnist(data_dir)
     splits = prepare(config, data)
     compute = resolve_compute(config, _net(config), splits.train, "cpu", threads)
     torch.set_num_threads(compute.threads)
     with TemporaryDirectory() as folder, _quiet():
-        images = _torchvision_images(data, Path(folder))
+        images = _torchvision_images(config, data, Path(folder))
         contenders: dict[str, Callable[[], float]] = {
             "ours": lambda: ours(config, splits, compute),
             "ours beside a busy process": lambda: beside_a_busy_process(config, splits, threads),
             "(a) usual loop": lambda: usual_loop(config, images),
             "(b) Lightning + MLflow": lambda: lightning(config, images, Path(folder)),
-            "(c) bare matrix products": lambda: matrix_products(config, len(splits.train)),
+            "(c) bare products": lambda: bare_products(
+                _layers(config), batch_size, len(splits.train), compute.precision == "bf16"
+            ),
+            "(d) bare steps of Adam": lambda: bare_steps(_layers(config), batch_size, len(splits.train)),
         }
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for number in range(rounds):
             for name, contender in contenders.items():
                 seconds[name].append(contender())
                 print(f"round {number + 1}  {name:26s}{seconds[name][-1]:7.2f} s", flush=True)
-    precision = resolve_precision(config.precision, torch.device("cpu"))
-    print(f"\nbatch {batch_size}, {compute.threads} threads, ours in {precision}; median of {rounds} rounds")
+    where = f"{compute.threads} threads, ours in {compute.precision}"
+    print(f"\n{arch}, batch {batch_size}, {where}; median of {rounds} rounds")
     for name, found in seconds.items():
         ratios = [theirs / mine for mine, theirs in zip(seconds["ours"], found)]
         print(f"{name:26s}{statistics.median(found):7.2f} s   {statistics.median(ratios):5.2f} x ours")
@@ -91,7 +105,8 @@ def main(
 
 def ours(config: TrainConfig, splits: Splits, compute: Compute) -> float:
     """Seconds of the training part of our second epoch: the first warms up."""
-    epochs = list(fit(_net(config), splits.train, splits.valid, config, compute))
+    augmentation = Augmentation(config)
+    epochs = list(fit(_net(config), splits.train, splits.valid, config, compute, augmentation=augmentation))
     return len(splits.train) / epochs[-1].images_per_second
 
 
@@ -109,7 +124,7 @@ def usual_loop(config: TrainConfig, images: Dataset[Any]) -> float:
     total_loss, hits = 0.0, 0
     for batch, labels in DataLoader(images, batch_size=config.batch_size, shuffle=True):
         optimizer.zero_grad()
-        output = model(batch)
+        output = model(batch[:, 0])
         loss = F.nll_loss(output, labels)
         loss.backward()
         optimizer.step()
@@ -134,7 +149,7 @@ def lightning(config: TrainConfig, images: Dataset[Any], folder: Path) -> float:
             self.started = time.perf_counter()
 
         def training_step(self, batch: list[Tensor], _: int) -> Tensor:
-            output = self.layers(batch[0])
+            output = self.layers(batch[0][:, 0])
             loss = F.nll_loss(output, batch[1])
             self.log("train_loss", loss, on_step=False, on_epoch=True)
             self.log("train_accuracy", (output.argmax(dim=1) == batch[1]).float().mean(), on_step=False, on_epoch=True)
@@ -155,25 +170,6 @@ def lightning(config: TrainConfig, images: Dataset[Any], folder: Path) -> float:
     return module.ended - module.started
 
 
-def matrix_products(config: TrainConfig, images: int) -> float:
-    """Seconds of an epoch's matrix products alone, forward and backward, in the precision that ours has."""
-    bf16 = resolve_precision(config.precision, torch.device("cpu")) == "bf16"
-    dtype = torch.bfloat16 if bf16 else torch.float32
-    sizes = (784, *config["hidden"], 10)
-    weights = [torch.randn(outputs, inputs, dtype=dtype) for inputs, outputs in pairwise(sizes)]
-    values = [torch.randn(config.batch_size, size, dtype=dtype) for size in sizes]
-    started = time.perf_counter()
-    for _ in range(-(-images // config.batch_size)):
-        for weight, inputs in zip(weights, values):
-            inputs @ weight.T
-        for layer in reversed(range(len(weights))):
-            gradient = values[layer + 1]
-            gradient.T @ values[layer]
-            if layer:
-                gradient @ weights[layer]
-    return time.perf_counter() - started
-
-
 def _net(config: TrainConfig) -> nn.Module:
     return build(config.net, SPEC, normalise=Normalise(MEAN, STD))
 
@@ -183,15 +179,22 @@ def _layers(config: TrainConfig) -> nn.Module:
     return _net(config).get_submodule("network")
 
 
-def _torchvision_images(data: Images, folder: Path) -> Dataset[Any]:
-    """torchvision's own data set over the same images, with ToTensor and Normalize for each image."""
-    datasets, transforms = torchvision_module("datasets"), torchvision_module("transforms")
+def _torchvision_images(config: TrainConfig, data: Images, folder: Path) -> Dataset[Any]:
+    """torchvision's own data set over the same images, with its transforms for each image."""
+    datasets, v2 = torchvision_module("datasets"), torchvision_module("transforms.v2")
     raw = folder / "KMNIST" / "raw"
     raw.mkdir(parents=True)
     for prefix, images in (("train", data.train), ("t10k", data.test)):
         (raw / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(images.pixels))
         (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes(images.labels.astype("uint8")))
-    chain = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
+    affine = v2.RandomAffine(
+        degrees=config["rotation"],
+        translate=(config["translation"] / 28, config["translation"] / 28),
+        scale=(1 - config["scaling"], 1 + config["scaling"]),
+        shear=math.degrees(math.atan(config["shear"])),
+    )
+    normalised = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize((MEAN,), (STD,))]
+    chain = v2.Compose([affine, *normalised] if config["augment"] != "none" else normalised)
     loaded: Dataset[Any] = datasets.KMNIST(folder, transform=chain)
     return loaded
 
