@@ -17,10 +17,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+import torch
 from mlflow.exceptions import MlflowException
 
 from kmnist.inference import Predictions, read_picture, to_kmnist
 from kmnist.inference.classifier import FIELDS
+from kmnist.inference.serving import _without_checks
+from kmnist.network import load_network
 from kmnist.registry import load_model
 from tests.champion import CHAMPION, Gray, as_csv, as_json, as_text
 from tests.commands import environment
@@ -163,6 +166,43 @@ def test_a_table_or_array_of_another_form_is_refused(registry: str, given: Any, 
         mlflow.pyfunc.load_model(CHAMPION).predict(given)
     with pytest.raises(MlflowException, match="output='kana': must be one of answers, probabilities"):
         mlflow.pyfunc.load_model(CHAMPION).predict(given, params={"output": "kana"})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.full((2, 28, 28), 9j),
+        np.zeros((2, 28, 27)),
+        np.zeros((2, 1, 28, 28)),
+        np.zeros((2, 28, 28), "datetime64[s]"),
+        np.zeros((2, 28, 28), [("level", "u1")]),
+        np.full((2, 28, 28), None),
+        np.full((2, 28, 28), np.nan),
+        np.float32(7),
+        [[[[[1]]]]],
+    ],
+    ids=lambda given: f"{np.asarray(given).dtype} {np.shape(given)}",
+)
+def test_what_the_graph_was_not_exported_for_does_not_reach_it(registry: str, given: Any) -> None:
+    """It is called without the checks that it came with."""
+    with pytest.raises(MlflowException, match=r"^(images|pixel values|picture 0).*expected "):
+        mlflow.pyfunc.load_model(CHAMPION).predict(given)
+
+
+def test_pixels_of_any_type_and_number_reach_the_graph_as_it_was_exported(registry: str, images: Gray) -> None:
+    model = mlflow.pyfunc.load_model(CHAMPION)
+    many = np.concatenate([images] * 500)  # (2500, 28, 28), more than are asked about at once
+    graph = mlflow.pytorch.load_model(CHAMPION)
+    classes = graph(torch.from_numpy(many.astype(np.float32))).argmax(dim=1).tolist()
+    for pixels in (many, many.astype(">i8"), many.astype(np.float16), np.asfortranarray(many.astype(np.float64))):
+        for count in (0, 1, 2, 3, 2_500):
+            assert model.predict(pixels[:count], params={"output": "classes"}).tolist() == classes[:count]
+
+
+def test_a_graph_of_one_number_of_pictures_is_refused_when_it_is_loaded(saved: Path) -> None:
+    exported = torch.export.export(load_network(saved).network, (torch.zeros(2, 28, 28),))
+    with pytest.raises(AssertionError, match="size"):
+        _without_checks(exported.module(), (28, 28))
 
 
 @pytest.mark.slow

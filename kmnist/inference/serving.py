@@ -15,8 +15,10 @@ import mlflow.pytorch
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from torch.fx import GraphModule
 
 from ..calibration import Calibration
 from ..data.spec import DataSpec
@@ -104,9 +106,24 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> Served:
         model_config: ``output``, the default of what ``predict`` is asked for: MLflow's evaluation can ask for nothing.
     """
     settings = json.loads((Path(path) / SETTINGS).read_text(encoding="utf-8"))
-    calibration, network = Calibration.from_json(settings["calibration"]), mlflow.pytorch.load_model(path)
-    classifier = Classifier(network, DataSpec.from_json(settings["data"]), path, calibration)
-    return Served(classifier, model_config["output"])
+    calibration, spec = Calibration.from_json(settings["calibration"]), DataSpec.from_json(settings["data"])
+    network = _without_checks(mlflow.pytorch.load_model(path), spec.shape)
+    return Served(Classifier(network, spec, path, calibration), model_config["output"])
+
+
+def _without_checks(network: GraphModule, shape: tuple[int, int]) -> GraphModule:
+    """An exported graph, without the checks of type and shape that it makes at each call, for a quarter of its time.
+
+    The classifier has made them before it calls. What they say of one picture and of several is heard here, once.
+    """
+    with torch.inference_mode():
+        for count in (1, 2):
+            network(torch.zeros(count, *shape))
+    for node in network.graph.find_nodes(op="call_module", target="_guards_fn"):
+        network.graph.erase_node(node)
+    network.recompile()
+    network._forward_pre_hooks.clear()  # torch.export's; it has no setting for them
+    return network
 
 
 def _images(given: Any, shape: tuple[int, int]) -> Any:
