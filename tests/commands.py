@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from kmnist.cli.main import main
+from kmnist.data.load import DATASETS
+from tests.nets import drawn_images
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ def kmnist_command(store: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
     """Runs ``kmnist`` in this process, in an empty folder with a tracking store of its own: it need not start anew."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setitem(DATASETS, "sample", lambda folder, progress: drawn_images())
     handler = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments: str) -> Done:

@@ -5,20 +5,22 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
+from PIL import Image
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.data.kmnist import load_kmnist
-from kmnist.data.sample import draw_dataset
 from kmnist.experiment import Splits, prepare
 from tests.browser import browser
 from tests.champion import expected, images, registry
 from tests.commands import kmnist_command
+from tests.nets import drawn_images
 from tests.postgres import Postgres, can_run
 from tests.registered import saved
 
@@ -33,7 +35,21 @@ torch.set_num_threads(1)  # golden numbers depend on it, and two processes side 
 @pytest.fixture(scope="session")
 def drawn() -> Dataset:
     """600 + 200 drawn images."""
-    return draw_dataset(train=600, test=200)
+    return drawn_images(train=600, test=200)
+
+
+@pytest.fixture(autouse=True)
+def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, and not drawn, where nobody looks at them: it takes longer than the training of a test."""
+    if "figures" not in request.keywords:
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", _save_nothing)
+
+
+def _save_nothing(figure: object, file: BytesIO, format: str = "png", **options: object) -> None:
+    if format == "svg":
+        file.write(b"<svg/>")
+    else:
+        Image.new("L", (1, 1)).save(file, format)
 
 
 @pytest.fixture(scope="session")

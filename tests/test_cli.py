@@ -17,10 +17,9 @@ from kmnist import record
 from kmnist.checkpoint import load_checkpoint
 from kmnist.cli.main import app
 from kmnist.config import TrainConfig
-from kmnist.data.sample import draw_dataset
 from kmnist.experiment import NullRun, prepare, train
 from tests.commands import Command, environment
-from tests.nets import on_valid
+from tests.nets import drawn_images, on_valid
 
 SMALL = ["--dataset", "sample", "--hidden", "32", "--precision", "fp32"]
 
@@ -124,7 +123,7 @@ def test_killed_at_once_and_resumed_is_uninterrupted(store: str, kmnist_command:
     assert run.info.status == "FINISHED"
 
     config = TrainConfig.parse(run.data.params)
-    data = draw_dataset()
+    data = drawn_images()
     expected = train(config, prepare(config, data), data.test, NullRun(), tmp_path / "uninterrupted", threads=1)
     client = MlflowClient(store)
     for key, values in {

@@ -12,7 +12,6 @@ from mlflow.entities import Run
 from optuna.trial import TrialState
 
 from kmnist.config import TrainConfig
-from kmnist.data.sample import draw_dataset
 from kmnist.errors import SettingError
 from kmnist.jobs.course import identity
 from kmnist.jobs.ensemble_kinds import Plan
@@ -22,6 +21,7 @@ from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.space import suggest
 from kmnist.tuning.storage import open_storage
 from tests.commands import Command, environment
+from tests.nets import drawn_images
 from tests.test_tune import curve, runs_of, wait_until
 
 SETTINGS = {"dataset": "sample", "precision": "fp32", "hidden": "16", "epochs": "3"}
@@ -69,7 +69,7 @@ def test_a_killed_boosting_goes_on_and_comes_to_the_same(store: str, tmp_path: P
 @pytest.mark.timeout(500)
 def test_a_member_that_failed_is_left_out_and_said(store: str, tmp_path: Path, kmnist_command: Command) -> None:
     plan = Plan("bag", (TrainConfig.parse(SETTINGS),), 3)
-    data = draw_dataset()
+    data = drawn_images()
     name = plan.study_name(0, data, store)
     config = plan.config(0, "bootstrap")
     study = seeds_study(

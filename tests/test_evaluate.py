@@ -8,11 +8,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from kmnist.data.sample import draw_dataset
 from kmnist.registry import register
 from tests.commands import Command
+from tests.nets import drawn_images
 
-DATA = draw_dataset()
+DATA = drawn_images()
 TEXTS = [label.text for label in DATA.spec.classes]
 
 

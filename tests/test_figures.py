@@ -2,12 +2,15 @@ import warnings
 from io import BytesIO
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from kmnist import figures
 from kmnist.data import Dataset
 from kmnist.data.kmnist import SPEC
 from kmnist.data.kuzushiji49 import SPEC as KUZUSHIJI49
+
+pytestmark = pytest.mark.figures
 
 
 def opened(png: bytes) -> Image.Image:

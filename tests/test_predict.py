@@ -67,6 +67,7 @@ def test_an_unknown_option_is_no_picture(kmnist_command: Command, model: str) ->
     assert "unknown option '--fromat'; did you mean '--format'?" in done.stderr
 
 
+@pytest.mark.figures
 def test_names_of_pictures_are_shown_as_text(kmnist_command: Command, model: str, pictures: Path) -> None:
     names = sorted(str(path).encode("utf-8", "backslashreplace").decode() for path in pictures.iterdir())
     done = kmnist_command("predict", str(pictures), "--model", model, "--explain", "why.png")

@@ -34,6 +34,8 @@ from kmnist.tracking.collect import collect, runs_of_experiment, runs_of_study
 from tests.commands import Command
 from tests.nets import train
 
+pytestmark = pytest.mark.figures
+
 SETTINGS = {"hidden": "16", "epochs": 3, "batch_size": 64, "precision": "fp32"}
 HOSTILE = "<script>alert(1)</script> | **a** [b](javascript:c) `d`"
 

@@ -86,6 +86,7 @@ def test_layers_are_put_together_again() -> None:
     assert chosen_of(STUDY[1], DEFINITION) == {"hidden": [65, 70], "learning_rate": 0.0011, "optimizer": "adam"}
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize(
     "trials",
     [

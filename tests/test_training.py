@@ -13,14 +13,13 @@ from torch import nn
 
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset, Images
-from kmnist.data.sample import draw_dataset
 from kmnist.errors import SettingError, TrainingDiverged
 from kmnist.experiment import Splits, prepare
 from kmnist.training.compute import Compute, resolve_device, resolve_precision
 from kmnist.training.evaluate import evaluate, predict
 from kmnist.training.fit import Epoch, TrainState, epoch_seed, fit
 from tests.golden import exact
-from tests.nets import ONE_THREAD, network, on_valid
+from tests.nets import ONE_THREAD, drawn_images, network, on_valid
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -53,7 +52,7 @@ def test_the_golden_losses_are_equal_to_the_last_digit() -> None:
 @pytest.mark.parametrize("arch", ["plain", "dropout"])
 def test_the_golden_losses_are_roughly_those_of_every_processor(arch: str) -> None:
     config = TrainConfig.parse({"arch": arch, "epochs": 3, "precision": "fp32", "dataset": "sample"})
-    found = [epoch.train.loss for epoch in train(config, prepare(config, draw_dataset()))]
+    found = [epoch.train.loss for epoch in train(config, prepare(config, drawn_images()))]
     golden = dict(line.split(maxsplit=1) for line in (GOLDEN / "rough.txt").read_text().splitlines())
     # Processors round differently, and three epochs of 29 steps amplify it; a real change moves far more.
     assert found == pytest.approx([float(loss) for loss in golden[arch].split()], rel=0.01)
