@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -21,13 +20,10 @@ from pyarrow import parquet
 from experiments.benchmarks.damage import damage
 from kmnist.data import Dataset
 from kmnist.durable import replace_file
-from kmnist.errors import PictureError, SettingError
+from kmnist.errors import SettingError
 from kmnist.prediction import parts as parts_module
-from kmnist.prediction.decoding import in_batches, prepare
-from kmnist.prediction.picture import Picture
 from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures, shard_of
-from kmnist.prediction.workers import AHEAD, FEW, Decoders
 from tests.commands import Command, environment
 from tests.peak import peak
 from tests.reading import read
@@ -166,42 +162,6 @@ def test_shards_are_all_pictures_once(many: Path) -> None:
 def test_what_is_no_shard_is_told(which: str) -> None:
     with pytest.raises(SettingError, match="--shard"):
         shard_of(iter(()), which)
-
-
-@pytest.mark.slow
-def test_processes_read_what_one_reads_in_order_and_not_far_ahead(many: Path) -> None:
-    taken = 0
-
-    def pictures() -> Iterator[Picture]:
-        nonlocal taken
-        for picture in find_pictures([str(many)], BytesIO(), Skipped()):
-            taken += 1
-            yield picture
-
-    with Decoders(in_batches(pictures()), 2) as decoders:
-        children = psutil.Process().children(recursive=True)
-        parts = []
-        for part in decoders.prepared((28, 28), False):
-            parts.append(part)
-            assert taken <= 256 * (len(parts) + max(FEW, 2 * AHEAD))
-    alone = [prepare(batch, (28, 28), False) for batch in in_batches(pictures())]
-    assert [name for part in parts for name in part.names] == [name for part in alone for name in part.names]
-    assert [error for part in parts for error in part.errors] == [error for part in alone for error in part.errors]
-    assert all(np.array_equal(one.images, other.images) for one, other in zip(parts, alone))
-    assert children
-
-
-def test_the_end_of_a_process_is_told(many: Path) -> None:
-    batches = in_batches(find_pictures([str(many)], BytesIO(), Skipped()))
-
-    def read_on_without_them() -> None:
-        with Decoders(batches, 2) as decoders:
-            for _ in decoders.prepared((28, 28), False):
-                for child in decoders.children:
-                    child.kill()
-
-    with pytest.raises(PictureError, match="a process that read pictures was ended"):
-        read_on_without_them()
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ so that it never stands in the way of the one that may be installed.
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from torch import Tensor
 from torch.fx import GraphModule
 
 from ..calibration import Calibration
@@ -111,7 +112,7 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> Served:
     return Served(Classifier(network, spec, path, calibration), model_config["output"])
 
 
-def _without_checks(network: GraphModule, shape: tuple[int, int]) -> GraphModule:
+def _without_checks(network: GraphModule, shape: tuple[int, int]) -> Callable[[Tensor], Tensor]:
     """An exported graph, without the checks of type and shape that it makes at each call, for a quarter of its time.
 
     The classifier has made them before it calls. What they say of one picture and of several is heard here, once.
@@ -122,8 +123,8 @@ def _without_checks(network: GraphModule, shape: tuple[int, int]) -> GraphModule
     for node in network.graph.find_nodes(op="call_module", target="_guards_fn"):
         network.graph.erase_node(node)
     network.recompile()
-    network._forward_pre_hooks.clear()  # torch.export's; it has no setting for them
-    return network
+    forward: Callable[[Tensor], Tensor] = network.forward  # the others are hooks, which are not asked here
+    return forward
 
 
 def _images(given: Any, shape: tuple[int, int]) -> Any:

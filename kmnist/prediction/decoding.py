@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,18 +50,22 @@ def in_batches(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
         yield batch
 
 
-def prepare(batch: Sequence[Picture], shape: tuple[int, int], raw: bool) -> Prepared:
+def prepare(
+    batch: Sequence[Picture], shape: tuple[int, int], raw: bool, begins: Callable[[int], object] = lambda place: None
+) -> Prepared:
     """Read, decode and prepare.
 
     Args:
         batch: the pictures.
         shape: (H, W) of the training images.
         raw: take pictures as they are: of that shape, light on dark.
+        begins: is told the place of each picture in the batch before anything is done with it.
     """
     images = np.zeros((len(batch), *shape), np.uint8)
     errors = [""] * len(batch)
     small: dict[tuple[int, ...], list[tuple[int, Gray]]] = defaultdict(list)
     for place, picture in enumerate(batch):
+        begins(place)
         try:
             levels = _levels(picture.item)
             if raw:

@@ -2,6 +2,10 @@
 
 Threads are no help for small pictures: the interpreter's lock goes back and forth more often than a decoder frees it
 (28 x 28 PNGs with Pillow on 2 cores: two threads 1.1 times as fast as one).
+
+A picture that crashes its decoder, or that it does not get done with, is an error in its own row: the process ends, and
+another one takes up its batch. What ends a process from outside, the system for want of memory for example, is no
+fault of the picture's, which has a second chance.
 """
 
 import os
@@ -9,14 +13,15 @@ import signal
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
+from ctypes import c_int
 from itertools import chain, islice
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.synchronize import Event
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
@@ -25,61 +30,60 @@ from kmnist.prediction.decoding import Prepared, prepare
 from kmnist.prediction.picture import Picture
 
 CONTEXT = get_context("forkserver")
-_over: Event | None = None  # in these processes: set when nobody waits any more for what they do
-FEW = 4  # batches, for which to start a process would not pay
+FEW = 4  # batches, for which a second process would not pay
 AHEAD = 3  # batches in memory for each process
+PROCESSOR_SECONDS = 5.0  # for a picture
+CLOCK_SECONDS = 60.0  # the same where nothing is computed, because a disk or a pipe does not answer
+NOWHERE = -1  # the place of a process that is at no picture
 
 
 class Decoders:
-    """Processes that read pictures, or this one if there are few.
+    """Processes that read pictures; for a single picture, this one.
 
     Args:
         batches: of pictures; as many as FEW are looked at at once.
         processes: how many.
-
-    Attributes:
-        children: these processes.
     """
 
     def __init__(self, batches: Iterator[list[Picture]], processes: int) -> None:
         first = list(islice(batches, FEW))
         self._batches = chain(first, batches)
-        self._processes = processes
-        self._pool: ProcessPoolExecutor | None = None
-        self._over = CONTEXT.Event()
-        self.children: list[BaseProcess] = []
-        if processes > 1 and len(first) == FEW:
-            before = {child.pid for child in active_children()}
-            CONTEXT.set_forkserver_preload(["kmnist.prediction.decoding"])
-            self._pool = ProcessPoolExecutor(processes, CONTEXT, _begin, (self._over,))
-            for _ in range(processes):  # they import while this process does so, too
-                self._pool.submit(os.getpid)
-            self.children = [child for child in active_children() if child.pid not in before]
+        count = processes if len(first) == FEW else int(sum(map(len, first)) > 1)
+        CONTEXT.set_forkserver_preload(["kmnist.prediction.decoding"])
+        self._workers = [_Worker() for _ in range(count)]  # they import while this process does so, too
+        self._idle = SimpleQueue[_Worker]()
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(max(count, 1))  # one waits for each
+
+    @property
+    def children(self) -> list[BaseProcess]:
+        """The processes."""
+        return [worker.process for worker in self._workers]
 
     def prepared(self, shape: tuple[int, int], raw: bool) -> Iterator[Prepared]:
         """All pictures, in order.
 
         Raises:
-            PictureError: a process was ended.
+            PictureError: processes end before they begin.
         """
-        work = partial(prepare, shape=shape, raw=raw)
-        if self._pool is None:
-            yield from map(work, self._batches)
+        if not self._workers:
+            yield from (prepare(batch, shape, raw) for batch in self._batches)
             return
-        waiting: deque[tuple[list[Picture], Future[Prepared]]] = deque()
+        waiting = deque[Future[Prepared]]()
+        for batch in self._batches:
+            waiting.append(self._threads.submit(self._prepare, batch, shape, raw))
+            if len(waiting) == AHEAD * len(self._workers):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def _prepare(self, batch: list[Picture], shape: tuple[int, int], raw: bool) -> Prepared:
+        worker = self._idle.get()
         try:
-            for batch in self._batches:
-                waiting.append((batch, self._pool.submit(_unless_over, work, batch)))
-                if len(waiting) == AHEAD * self._processes:
-                    yield waiting.popleft()[1].result()
-            while waiting:
-                yield waiting.popleft()[1].result()
-        except BrokenProcessPool:
-            names = f"{waiting[0][0][0].name} and those after it" if waiting else "the last ones"
-            raise PictureError(
-                f"a process that read pictures was ended, at {names}: by the system for want of memory, or by a "
-                "picture that its decoder does not bear; --workers 1 shows which"
-            ) from None
+            return worker.prepare(batch, shape, raw)
+        finally:
+            self._idle.put(worker)
 
     def __enter__(self) -> Self:
         return self
@@ -87,11 +91,74 @@ class Decoders:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            # To terminate them would leave whoever was writing to one waiting for ever
-            # (https://github.com/python/cpython/issues/94777): they end after the batch that they are at.
-            self._over.set()
-            self._pool.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.end()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in self._workers:  # one may have been starting
+            worker.end()
+
+
+class _Worker:
+    """A process that prepares one batch after the other, and is replaced if it ends over one."""
+
+    def __init__(self) -> None:
+        self._over = False
+        self._start()
+
+    def prepare(self, batch: Sequence[Picture], shape: tuple[int, int], raw: bool) -> Prepared:
+        """What the process makes of a batch, whatever it takes.
+
+        Raises:
+            PictureError: it ends before it begins.
+            CancelledError: nobody waits for it any more.
+        """
+        left, suspects = list(batch), set[int]()
+        while not self._over:
+            try:
+                self._connection.send((left, shape, raw))
+                found = self._connection.recv()
+            except (EOFError, OSError):
+                if self._over:
+                    break
+                place, reason, is_certain = self._end_of_process()
+                if is_certain or place in suspects:
+                    if place == NOWHERE:
+                        raise PictureError(f"the processes that read pictures {reason} before they begin") from None
+                    left[place] = Picture(left[place].name, PictureError(f"decoding it {reason}"))
+                suspects.add(place)
+                self._start()
+                continue
+            if isinstance(found, Exception):
+                raise found
+            prepared: Prepared = found
+            return prepared
+        raise CancelledError
+
+    def end(self) -> None:
+        """At once, whatever it is doing."""
+        self._over = True
+        self.process.kill()
+        self.process.join()
+
+    def _start(self) -> None:
+        self._connection, theirs = CONTEXT.Pipe()
+        self._place: c_int = CONTEXT.RawValue(c_int, NOWHERE)
+        limits = (PROCESSOR_SECONDS, CLOCK_SECONDS)
+        self.process: BaseProcess = CONTEXT.Process(target=_work, args=(theirs, self._place, *limits), daemon=True)
+        self.process.start()
+        theirs.close()  # so that the end of the process ends the connection
+
+    def _end_of_process(self) -> tuple[int, str, bool]:
+        """At which place of its batch it ended, what happened, and whether that is the picture's fault for certain."""
+        self._connection.close()
+        self.process.join()
+        place, status = self._place.value, self.process.exitcode or 0
+        if status == -signal.SIGPROF:
+            return place, f"took more than {PROCESSOR_SECONDS:g} s of the processor", True
+        if status == -signal.SIGALRM:
+            return place, f"had no end after {CLOCK_SECONDS:g} s", True
+        how = signal.Signals(-status).name if status < 0 else f"status {status}"
+        return place, f"ended its process twice ({how})", False
 
 
 def cores() -> int:
@@ -105,20 +172,34 @@ def quiet_decoders() -> None:
     warnings.filterwarnings("ignore", "Reading `.npy` or `.npz`")
 
 
-def _unless_over(work: Callable[[list[Picture]], Prepared], batch: list[Picture]) -> Prepared:
-    if _over is not None and _over.is_set():
-        raise CancelledError
-    return work(batch)
-
-
-def _begin(over: Event) -> None:
-    global _over
-    _over = over
+def _work(connection: Connection, place: c_int, processor_seconds: float, clock_seconds: float) -> None:
+    """What the process does."""
     # A terminal sends Ctrl-C to all processes; the command's own ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGPROF, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)  # which ends the process, whatever a decoder is doing
     threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_decoders()
+
+    def begins(number: int) -> None:
+        place.value = number
+        limit(processor_seconds, clock_seconds)
+
+    def limit(processor: float, clock: float) -> None:
+        signal.setitimer(signal.ITIMER_PROF, processor)
+        signal.setitimer(signal.ITIMER_REAL, clock)
+
+    with suppress(EOFError, OSError):  # the command has ended
+        while True:
+            batch, shape, raw = connection.recv()
+            found: Prepared | Exception
+            try:
+                found = prepare(batch, shape, raw, begins)
+            except Exception as error:
+                found = error
+            limit(0, 0)
+            place.value = NOWHERE
+            connection.send(found)
 
 
 def _end_with_parent() -> None:
