@@ -28,6 +28,7 @@ STUDY, STUDY_ID, KIND, TRIAL = "study", "study.id", "kind", "trial"
 OFFERED_RUN, OFFERED, BEST_RUN, BEST_TRIAL = "study.offered_run", "study.offered", "study.best_run", "study.best_trial"
 BEST_OF_STUDY, CONFIRMATION, TRIAL_STATE, TRIAL_VALUE = "study.best", "confirmation", "trial.state", "trial.value"
 GONE_ON = "trial.gone_on"  # from where another worker went on with a trial
+REPLACED_WORKERS = "study.replaced_workers"  # how many died or hung, and gave way to others
 REPEATED = "trial.repeats"  # the number of an earlier trial with the same settings, whose result was taken
 KIND_STUDY, KIND_TRIAL, KIND_CONFIRMATION = "study", "trial", "confirmation"  # values of KIND
 KIND_EVALUATION, KIND_REPORT = "evaluation", "report"

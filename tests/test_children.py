@@ -27,7 +27,7 @@ def parent_id(client: MlflowClient) -> str:
 
 
 def children(client: MlflowClient, parent_id: str, folder: Path) -> ChildRuns:
-    return ChildRuns(client, parent_id, folder, "checkpoint", print)
+    return ChildRuns(client, parent_id, folder, "checkpoint", {}, print)
 
 
 def test_the_parent_is_found_by_its_tags(client: MlflowClient, parent_id: str) -> None:
@@ -108,7 +108,7 @@ def test_a_server_that_is_away_is_waited_for(server: MlflowServer, tmp_path: Pat
     client = connect(server.url)
     parent_id = str(parent_run(client, "e", "study s", {"study.id": "1"}).info.run_id)
     said: list[str] = []
-    start = ChildRuns(client, parent_id, tmp_path, "checkpoint", said.append)
+    start = ChildRuns(client, parent_id, tmp_path, "checkpoint", {}, said.append)
     server.kill()
 
     def restart() -> None:

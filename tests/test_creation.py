@@ -124,7 +124,7 @@ def test_a_study_and_its_trials_have_one_run_each(
     parent = parent_run(client, experiment, "study s", {"study.id": experiment})
     assert parent_run(client, experiment, "study s", {"study.id": experiment}).info.run_id == parent.info.run_id
     proxy.heal()
-    start = ChildRuns(client, parent.info.run_id, tmp_path, "checkpoint", print)
+    start = ChildRuns(client, parent.info.run_id, tmp_path, "checkpoint", {}, print)
     tags = {"study": "s", "trial": "7"}
     proxy.inject(Fault(CREATE, kind, last=1), Fault("POST .*/runs/search", kind, last=1))
     for again in (False, True):

@@ -79,11 +79,12 @@ def test_a_member_that_failed_is_left_out_and_said(store: str, tmp_path: Path, k
     assert isinstance(taken, Claim)
     seed = suggest(taken.trial, study.definition).seed
     taken.end(None, TrialState.FAIL, "no memory")
-    done = kmnist_command("ensemble", "bag", *FLAGS, "--members", "3", "--workers", "2")
+    done = kmnist_command("ensemble", "bag", *FLAGS, "--members", "3", "--workers", "2", "--tag", "campaign=autumn")
     assert done.returncode == 0, done.stderr
     assert f"Left out: seed {seed}, subset bootstrap: no memory." in done.stdout
     assert "bag of 2 plain" in done.stdout
     parent, members = runs_of(store)
+    assert {run.data.tags.get("campaign") for run in (parent, *members)} == {"autumn"}
     assert {run.data.params["subset"] for run in members} == {"bootstrap"}
     assert {run.data.params["split_seed"] for run in members} == {"0"}
     assert "no memory" in parent.data.tags["mlflow.note.content"]
@@ -97,9 +98,12 @@ def test_a_stack_of_two_kinds_of_nets(store: str, tmp_path: Path, kmnist_command
         (tmp_path / f"{name}.yaml").write_text(f"arch: plain\nhidden: [{hidden}]\nseed: {hidden}\n")
     files = ["--experiment", "one.yaml", "other.yaml"]
     flags = ["--dataset", "sample", "--precision", "fp32", "--epochs", "2", "--workers", "2"]
-    done = kmnist_command("ensemble", "stack", *flags, *files, "--members", "1", "--folds", "2", "--tta", "1")
+    about = ["--tag", "campaign=autumn", "--note", "Of the stack."]
+    done = kmnist_command("ensemble", "stack", *flags, *files, "--members", "1", "--folds", "2", "--tta", "1", *about)
     assert done.returncode == 0, done.stderr
     parent, trained = runs_of(store)
+    assert {run.data.tags.get("campaign") for run in (parent, *trained)} == {"autumn"}
+    assert parent.data.tags["mlflow.note.content"].startswith("Of the stack.\n\n")
     assert parent.info.status == "FINISHED"
     assert sorted((run.data.params["hidden"], run.data.params["subset"]) for run in trained) == [
         (hidden, subset) for hidden in ("16", "32") for subset in ("all", "not-1/2", "not-2/2")

@@ -98,6 +98,7 @@ def run(workers: Workers, size: int = 1, report: Report | None = None) -> None:
             session.id,
             lambda worker, place: workers.start(Worker(worker, session.id)),
             size,
+            above=workers.study,
             open_report=lambda: report or NoReport(),
             show=lambda trials: None,
             say=workers.said.append,
@@ -113,6 +114,9 @@ def test_a_worker_that_dies_is_replaced_and_its_trial_taken_up(tmp_path: Path) -
     assert [trial.user_attrs.get("deaths", 0) for trial in trials] == [0] * 4  # it has made an epoch since
     assert len(workers.spawned) == 2
     assert finals.final
+    [line] = workers.said
+    assert line.endswith("died (exit status -9): another has taken its place, and goes on with its trial")
+    assert workers.study.replaced == 1
 
 
 @pytest.mark.parametrize("habit", ["stops once", "takes a lock and stops once"])
@@ -128,13 +132,14 @@ def test_a_worker_that_hangs_is_killed_and_replaced_and_that_is_said(
     assert len(workers.spawned) == 3
     [line] = workers.said
     assert line.endswith("no sign of life for 3 seconds: it is killed, and another goes on with its trial")
+    assert workers.study.replaced == 1
 
 
 def test_a_long_epoch_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kmnist.tuning.pool.SILENT_SECONDS", 2.5)
     workers = Workers(make(str(tmp_path / "s.log"), trials=1), tmp_path, "has a long epoch")
     run(workers)
-    assert (len(workers.spawned), workers.said) == (1, [])
+    assert (len(workers.spawned), workers.said, workers.study.replaced) == (1, [], 0)
 
 
 def test_workers_that_die_one_after_the_other_end_the_command_not_the_study(tmp_path: Path) -> None:

@@ -90,11 +90,14 @@ def test_seeds_that_learn_from_all_images_are_compared_by_nothing(
     with pytest.raises(SettingError, match="metric=train/loss: settings are chosen on validation"):
         parse({"metric": "train/loss", "epochs": 2})
     last = ["--select-by", "last", "--valid-fraction", "0", "--seeds", "2"]
-    done = kmnist_command("train", *SMALL, *last, "--quiet")
+    done = kmnist_command("train", *SMALL, *last, "--quiet", "--tag", "campaign=autumn", "--note", "Of the seeds.")
     assert done.returncode == 0, done.stderr
     parent, children = runs_of(store)
     assert len(children) == 2
     assert {run.data.params["select_by"] for run in children} == {"last"}
+    assert {run.data.tags.get("campaign") for run in (parent, *children)} == {"autumn"}
+    assert ["note" in run.data.tags for run in (parent, *children)] == [True, False, False]
+    assert record.REPLACED_WORKERS not in parent.data.tags
     assert "2 seeds: test accuracy" in done.stdout
     assert "on validation" not in done.stdout
     assert record.OFFERED_RUN not in parent.data.tags

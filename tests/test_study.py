@@ -18,13 +18,17 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from kmnist import record
 from kmnist.errors import SettingError, StudyError
 from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim, release
 from kmnist.tuning.definition import parse
 from kmnist.tuning.liveness import PREFIX, Liveness, Session
+from kmnist.tuning.pool import Pool
 from kmnist.tuning.space import suggest
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import TrackedStudy, all_studies, create_study, find_study, load_study, require_same
+from kmnist.tuning.supervise import ReplacedWorkers
+from tests.memory_run import MemoryRun
 
 DATA = {"dataset": "sample", "train SHA-256": "0" * 64}
 
@@ -229,6 +233,43 @@ def test_a_grid_ends_with_its_last_point_and_cannot_be_cut(study_address: str) -
             trial.end(0.5, TrialState.COMPLETE)
         assert claim(study, session.id, "one", Liveness()) is Nothing.LEFT
     assert len({str(trial.params) for trial in study.trials()}) == 4
+
+
+class Ended:
+    """A worker that has ended with a status."""
+
+    place = "process 1"
+
+    def __init__(self, status: int) -> None:
+        self.exitcode: int | None = status
+
+    def is_heard(self) -> bool:
+        return True
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def join(self, seconds: float) -> None: ...
+
+
+def test_replaced_workers_are_counted_in_the_run_above_over_all_commands(study_address: str) -> None:
+    study, confirmation = make(study_address), make(study_address, "s.confirmation")
+    run = MemoryRun()
+    report = ReplacedWorkers(study, run)
+    report([], final=False)
+    assert record.REPLACED_WORKERS not in run.tags
+    jobs = iter([Ended(status) for status in (-9, 0, 1, -9, 0)])
+    for worked_on, replaced in ((study, 1), (confirmation, 2)):
+        said: list[str] = []
+        with Pool(worked_on, lambda worker, place: next(jobs), 1, said.append, study) as pool:
+            assert not any(pool.renew() for _ in range(replaced + 1))
+        assert [line.partition(": ")[2] for line in said] == [
+            "another has taken its place, and goes on with its trial"
+        ] * replaced
+        report([], final=True)
+    assert run.tags[record.REPLACED_WORKERS] == "3"
+    assert load_study(open_storage(study_address), "s").replaced == 3
 
 
 def test_names(study_address: str) -> None:

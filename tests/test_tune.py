@@ -109,8 +109,10 @@ def curve(store: str, run: Run, metric: str = "valid/accuracy") -> list[tuple[in
 
 @pytest.mark.slow
 def test_a_study_with_two_workers(store: str, tmp_path: Path, tune: Tune) -> None:
-    options = ["--arch", "dropout", "--epochs", "3", "--trials", "5", "--workers", "2", "--confirm-seeds", "2"]
-    output = finish(tune("--study", "small", "--hidden", "32", *options))
+    options = ["--arch", "dropout", "--epochs", "3", "--workers", "2", "--hidden", "32"]
+    about = ["--tag", "campaign=autumn", "--note", "Of the study."]
+    finish(tune("--study", "small", *options, "--trials", "2", "--confirm-seeds", "0", *about))
+    output = finish(tune("--study", "small", *options, "--trials", "5", "--confirm-seeds", "2"))
     parent, children = runs_of(store)
     trials = [run for run in children if run.data.tags["kind"] == "trial"]
     confirmations = [run for run in children if run.data.tags["kind"] == "confirmation"]
@@ -129,7 +131,11 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path, tune: Tune) -> Non
         assert float(run.data.params["learning_rate"]) == trial.params["learning_rate"]
         assert curve(store, run) == sorted(trial.intermediate_values.items())
         assert not [name for name in run.data.metrics if name.startswith("test")]
-    assert len({trial.user_attrs["worker"] for trial in ended}) == 2
+    assert len({trial.user_attrs["worker"] for trial in ended}) >= 2
+
+    # What the user says of the study is said of all runs that come of it, also when it goes on; the note is its own's.
+    assert {run.data.tags.get("campaign") for run in (parent, *children)} == {"autumn"}
+    assert [run.info.run_id for run in (parent, *children) if "note" in run.data.tags] == [parent.info.run_id]
 
     # The study's own run has what there is to say about all of them.
     assert parent.info.status == "FINISHED"
@@ -198,7 +204,8 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path, tune: Tune
     wait_until(lambda: len(workers()) == 2 and workers() != before)
     wait_until(lambda: epochs_done(0) >= 2)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    killed, _ = process.communicate()
+    assert killed.count("died (exit status -9): another has taken its place") == 1
 
     output = finish(tune(*arguments))
     assert "hard: 4 complete" in output
@@ -212,6 +219,7 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path, tune: Tune
     assert [step for step, _ in curve(store, parent, "study/best_valid_accuracy")] == [1, 2, 3, 4]
     assert sorted(step for step, _ in curve(store, parent, "study/trial_valid_accuracy")) == [0, 1, 2, 3]
     assert parent.data.metrics["study/epochs_trained"] == 20
+    assert parent.data.tags["study.replaced_workers"] == "1"
 
 
 @pytest.mark.long
@@ -237,12 +245,14 @@ def test_a_worker_that_is_stopped_is_replaced_and_its_trial_goes_on_in_the_same_
         stopping.result()
     assert done.returncode == 0, done.stderr
     assert "has given no sign of life for 4 seconds: it is killed, and another goes on with its trial" in done.stdout
+    assert done.stdout.count("worker ") == 1  # said once
     [trial] = study_in(study_address, "s").trials()
     assert trial.state == TrialState.COMPLETE
     assert sorted(trial.intermediate_values) == [1, 2, 3, 4, 5]
     parent, [run] = runs_of(store)
     assert (parent.info.status, run.info.status) == ("FINISHED", "FINISHED")
     assert curve(store, run) == sorted(trial.intermediate_values.items())
+    assert parent.data.tags["study.replaced_workers"] == "1"
 
 
 @pytest.mark.long
@@ -265,7 +275,7 @@ def test_a_stopped_workers_trial_is_taken_over_and_when_it_wakes_it_does_no_harm
     study = study_in(address, "s")
     with Session(study.optuna) as command:
         parent, [before] = runs_of(store)
-        start_run = ChildRuns(connect(store), parent.info.run_id, tmp_path / "runs", FILE_NAME, print)
+        start_run = ChildRuns(connect(store), parent.info.run_id, tmp_path / "runs", FILE_NAME, {}, print)
         data = load_dataset("sample", tmp_path).without_test()
         work(study, Worker("other", command.id), start_run, data)
         [ended] = study.trials()

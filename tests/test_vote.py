@@ -59,10 +59,10 @@ class Shelf:
     data: Dataset
     runs: dict[str, str] = field(default_factory=dict)
 
-    def vote(self, *names: str, best: int | None = None, tta: int = 0) -> tuple[Run, list[str]]:
+    def vote(self, *names: str, best: int | None = None, tta: int = 0, **about: str) -> tuple[Run, list[str]]:
         """The ensemble's run, and what was said."""
         view = Silent()
-        places = Places("", self.client.tracking_uri, "e", self.folder, self.folder, Engine(), False)
+        places = Places("", self.client.tracking_uri, "e", self.folder, self.folder, Engine(), False, about)
         run_vote(places, view, [self.runs.get(name, name) for name in names], best=best, tta=tta, name=None)  # type: ignore[arg-type]
         [experiment] = self.client.search_experiments(filter_string="name = 'e'")
         newest = self.client.search_runs(
@@ -105,12 +105,15 @@ def shelf(template_store: Path, drawn: Dataset, tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="module")
 def made(shelf: Shelf) -> Run:
     """The run of an ensemble of three, with test-time augmentation."""
-    return shelf.vote("0", "1", "2", tta=1)[0]
+    return shelf.vote("0", "1", "2", tta=1, campaign="autumn", note="Of the vote.")[0]
 
 
 def test_it_is_a_run_that_is_linked_with_its_members(shelf: Shelf, made: Run) -> None:
     members = [shelf.client.get_run(shelf.runs[seed]) for seed in "012"]
     assert made.info.status == "FINISHED"
+    assert made.data.tags["campaign"] == "autumn"
+    assert made.data.tags["mlflow.note.content"].startswith("Of the vote.\n\n")
+    assert not any("campaign" in member.data.tags for member in members)  # which are not below it
     assert made.inputs
     assert made.outputs
     assert made.data.params == {"ensemble": "vote", "members": "3", "tta": "1"}

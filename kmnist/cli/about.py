@@ -18,7 +18,8 @@ Tags = Annotated[
         name="--tag",
         metavar="KEY=VALUE",
         show_default=False,
-        help="a tag of the run; can be given more than once; keep=true: kmnist runs prune spares it",
+        help="a tag of the run, and of all runs below it; can be given more than once; keep=true: kmnist runs prune "
+        "spares them",
     ),
 ]
 Note = Annotated[

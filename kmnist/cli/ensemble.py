@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from kmnist.cli.about import Note, Tags, about_run
 from kmnist.cli.engine import EngineOptions
 from kmnist.cli.options import (
     DataDir,
@@ -62,6 +63,8 @@ class Options:
     run_name: Annotated[
         str | None, Parameter(show_default=False, help="name of the run in MLflow [default: what it is]")
     ] = None
+    tag: Tags = None
+    note: Note = None
     quiet: Quiet = False
 
 
@@ -77,6 +80,8 @@ def vote(
     tracking_uri: TrackingUri = None,
     experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
     run_name: Annotated[str | None, Parameter(show_default=False)] = None,
+    tag: Tags = None,
+    note: Note = None,
     quiet: Quiet = False,
 ) -> None:
     """Make one model of trained ones: the mean of their probabilities.
@@ -94,6 +99,7 @@ def vote(
         name of the run in MLflow [default: what it is]
     """
     require("train", "kmnist ensemble vote")
+    about = about_run(tag, note)
     require_writable_folder(work_dir)
 
     from kmnist.cli.ensemble_screen import EnsembleScreen
@@ -109,6 +115,7 @@ def vote(
         work_dir=work_dir,
         engine=Engine(threads=threads),
         progress=not quiet,
+        about=about,
     )
     names = [name for text in members for name in text.split(",") if name]
     run_vote(places, EnsembleScreen(quiet), names, best=best, tta=tta, name=run_name)
@@ -170,6 +177,7 @@ def _train(
     require("tune", f"kmnist ensemble {kind}")
     files: list[Path | None] = [*options.experiment] if options.experiment else [None]
     configs = tuple(TrainConfig.parse(given_settings([settings], file)) for file in files)
+    about = about_run(options.tag, options.note)
     require_writable_folder(options.work_dir)
     engine = (workers or EngineOptions()).begin()
 
@@ -187,6 +195,7 @@ def _train(
         work_dir=options.work_dir,
         engine=engine,
         progress=not options.quiet,
+        about=about,
     )
     what = ", ".join(f"{config.arch} {config.net.summary} e{config.epochs}" for config in configs)
     name = options.run_name or f"{kind} of {options.members * len(configs)}: {what}"

@@ -63,7 +63,7 @@ class Places:
         work_dir: for checkpoints and journals.
         engine: what carries the workers.
         progress: whether a download shows a bar.
-        about: tags that the user gives the study's own run, with ``record.NOTE`` a note.
+        about: tags that the user gives the study's run and those below it, with ``record.NOTE`` a note of the former.
     """
 
     storage: str
@@ -121,26 +121,31 @@ class Course:
                 }
                 parent = parent_run(self.client, self.places.experiment_name, name, tags, made)
                 study.optuna.set_user_attr("run_id", parent.info.run_id)
+            if about := {key: text for key, text in self.places.about.items() if key != record.NOTE}:
+                study.optuna.set_user_attr("tags", {**study.tags, **about})
         entity = reopen_run(self.client, study.optuna.user_attrs["run_id"], finished_too=True)
         if made is not None:
             point_to(self.client, made, entity, name)
         self.view.study(study, entity.info.run_id)
         return entity
 
-    def task(self, study: TrackedStudy, parent_id: str, data: Dataset) -> WorkerTask:
-        """What workers are told of a search."""
+    def task(self, study: TrackedStudy, above: TrackedStudy, data: Dataset) -> WorkerTask:
+        """What workers are told of a search; ``above`` is the study that has the run above those of its trials."""
         return WorkerTask(
             storage=self.places.storage,
             study=study.name,
             tracking_uri=self.client.tracking_uri,
-            parent_id=parent_id,
+            parent_id=above.optuna.user_attrs["run_id"],
+            tags=above.tags,
             work_dir=self.places.work_dir.absolute(),
             data=data.without_test(),
             initial=fetch_initial(study.definition.config({}), tracking_uri=self.client.tracking_uri),
         )
 
-    def work_on(self, study: TrackedStudy, task: WorkerTask, open_report: Callable[[], Report]) -> None:
-        """Have it worked on until its budget is met.
+    def work_on(
+        self, study: TrackedStudy, above: TrackedStudy, task: WorkerTask, open_report: Callable[[], Report]
+    ) -> None:
+        """Have it worked on until its budget is met; ``above`` as in :meth:`task`.
 
         Raises:
             StudyError: workers die one after the other, or the storage has not answered for long.
@@ -151,7 +156,16 @@ class Course:
                 seat = self.seats[place]
                 return self.executor.start(task, Worker(worker, session.id, seat.device, seat.threads))
 
-            supervise(study, session.id, spawn, len(self.seats), open_report=open_report, show=show, say=self.view.say)
+            supervise(
+                study,
+                session.id,
+                spawn,
+                len(self.seats),
+                above=above,
+                open_report=open_report,
+                show=show,
+                say=self.view.say,
+            )
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from kmnist.metrics import Metrics
 from kmnist.tracking import ENSEMBLE, MlflowRun, connect, parent_run, project_run, run_url, tag_runs
 from kmnist.training.compute import set_threads
 from kmnist.tuning.study import TrackedStudy
-from kmnist.tuning.supervise import NoReport
+from kmnist.tuning.supervise import ReplacedWorkers
 
 
 def run_vote(places: Places, view: View, names: Sequence[str], *, best: int | None, tta: int, name: str | None) -> None:
@@ -71,6 +71,7 @@ def run_vote(places: Places, view: View, names: Sequence[str], *, best: int | No
     made = Made(members, Mean([1.0] * count), [1 / count] * count, remarks)
     with MlflowRun(client, entity, places.work_dir / entity.info.run_id) as run:
         run.log_environment()
+        run.describe(places.about)
         params = {"ensemble": VOTE, "members": str(count), "tta": str(tta)}
         _write(client, view, run, VOTE, made, tta, data, {**params, **({"best": str(best)} if best else {})})
     _end(client, view, entity, run, places)
@@ -98,29 +99,33 @@ def run_ensemble(places: Places, view: View, plan: Plan, name: str) -> None:
         client, made_by_project = course.client, project_run(course.client, ENSEMBLE)
         data = course.load(plan.dataset)
         names = [plan.study_name(number, data, str(client.tracking_uri)) for number in range(len(plan.configs))]
-        above: list[Any] = []  # the ensemble's run: of its first study's making
+        first: list[tuple[TrackedStudy, Any]] = []  # which made the ensemble's run, with that
         opened: list[MlflowRun] = []  # by the one command that writes it
 
-        def parent(study: TrackedStudy) -> str:
-            if not above:
-                above.append(course.parent(study, data.spec.run_name(name), made_by_project, record.KIND_ENSEMBLE))
-                if _is_there(client, above[0], view):
+        def above(study: TrackedStudy) -> TrackedStudy:
+            if not first:
+                entity = course.parent(study, data.spec.run_name(name), made_by_project, record.KIND_ENSEMBLE)
+                if _is_there(client, entity, view):
                     raise _IsThere
-            study.optuna.set_user_attr("run_id", above[0].info.run_id)
-            return str(above[0].info.run_id)
+                first.append((study, entity))
+            [(made, entity)] = first
+            study.optuna.set_user_attr("run_id", entity.info.run_id)
+            return made
 
-        def open_report() -> NoReport:
+        def open_report() -> ReplacedWorkers:
+            [(study, entity)] = first
             if not opened:
-                run = MlflowRun(client, above[0], places.work_dir / above[0].info.run_id)
+                run = MlflowRun(client, entity, places.work_dir / entity.info.run_id)
                 opened.append(stack.enter_context(run))
                 run.log_environment()
-            return NoReport()
+                run.describe(places.about)
+            return ReplacedWorkers(study, opened[0])
 
         try:
-            made = KINDS[plan.kind](plan, Training(course, data, open_report, parent), names)
+            made = KINDS[plan.kind](plan, Training(course, data, open_report, above), names)
         except _IsThere:
             return
-        [entity] = above
+        [(_, entity)] = first
         if not opened:
             view.say(f"another command is at work on the same ensemble, run {entity.info.run_id}")
             return

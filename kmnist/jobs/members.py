@@ -57,13 +57,13 @@ class Training:
         course: at work on their studies.
         data: that they are trained on.
         open_report: called when this command becomes the one that writes the ensemble's run.
-        parent: gives the id of the run above those of a study.
+        above: gives the study that has the run above those of a study.
     """
 
     course: Course
     data: Dataset
     open_report: Callable[[], Report]
-    parent: Callable[[TrackedStudy], str]
+    above: Callable[[TrackedStudy], TrackedStudy]
 
     def __call__(
         self,
@@ -88,9 +88,10 @@ class Training:
         """
         course = self.course
         study = seeds_study(course.storage, name, config, seeds, identity(self.data), subsets=subsets)
-        task = course.task(study, self.parent(study), self.data)
+        above = self.above(study)
+        task = course.task(study, above, self.data)
         try:
-            course.work_on(study, replace(task, test=self.data.test, weights=weights), self.open_report)
+            course.work_on(study, above, replace(task, test=self.data.test, weights=weights), self.open_report)
         except KeyboardInterrupt:
             course.view.interrupted(study)
             raise

@@ -11,6 +11,7 @@ from kmnist.jobs.course import Places, View, identity, open_course, require_sent
 from kmnist.tracking import TRAIN, MlflowRun, project_run, run_page, run_url
 from kmnist.tuning.confirm import confirmations_table, following, seeds_study
 from kmnist.tuning.seeds_report import SeedsReport
+from kmnist.tuning.supervise import ReplacedWorkers
 
 
 def run_seeds(places: Places, view: View, name: str, config: TrainConfig, seeds: int) -> None:
@@ -36,20 +37,20 @@ def run_seeds(places: Places, view: View, name: str, config: TrainConfig, seeds:
         named = f"{config.arch}.seeds-{seeds}.{_digest(config, identity(data), str(course.client.tracking_uri))}"
         study = seeds_study(course.storage, named, config, following(config.seed, range(seeds)), identity(data))
         entity = course.parent(study, data.spec.run_name(name), made)
-        task = replace(course.task(study, entity.info.run_id, data), test=data.test)
+        task = replace(course.task(study, study, data), test=data.test)
         link: Callable[[str], str] = lambda run_id: run_page(entity.info.experiment_id, run_id)  # noqa: E731
         reports: list[SeedsReport] = []
 
-        def open_report() -> SeedsReport:
+        def open_report() -> ReplacedWorkers:
             run = MlflowRun(course.client, entity, places.work_dir / entity.info.run_id)
             stack.callback(run.discard_folder)  # after its end
             stack.enter_context(run).log_environment()
             run.describe(places.about)
             reports.append(SeedsReport(study, run, link))
-            return reports[0]
+            return ReplacedWorkers(study, run, reports[0])
 
         try:
-            course.work_on(study, task, open_report)
+            course.work_on(study, study, task, open_report)
         except KeyboardInterrupt:
             view.interrupted(study)
             raise

@@ -14,7 +14,7 @@ from kmnist.tuning.confirm import confirmation_of, confirmations_table
 from kmnist.tuning.definition import Budget, parse
 from kmnist.tuning.report import StudyReport
 from kmnist.tuning.study import TrackedStudy, create_study, find_study, require_same
-from kmnist.tuning.supervise import NoReport
+from kmnist.tuning.supervise import ReplacedWorkers
 from kmnist.tuning.table import best_trial
 
 
@@ -42,27 +42,30 @@ def run_study(places: Places, view: View, name: str | None, file: Path | None, g
 def _work(course: Course, study: TrackedStudy, data: Dataset, made: Any) -> None:
     client, view = course.client, course.view
     entity = course.parent(study, f"study {study.name}", made)
-    task = course.task(study, entity.info.run_id, data)
+    task = course.task(study, study, data)
     try:
         with ExitStack() as stack:
-            reports: list[StudyReport] = []
+            opened: list[tuple[StudyReport, MlflowRun]] = []
 
-            def open_report() -> StudyReport:
+            def open_report() -> ReplacedWorkers:
                 run = MlflowRun(client, entity, course.places.work_dir / entity.info.run_id)
                 stack.callback(run.discard_folder)  # after its end
                 stack.enter_context(run).log_environment()
                 run.describe(course.places.about)
-                reports.append(StudyReport(study, run, lambda run_id: run_page(entity.info.experiment_id, run_id)))
-                return reports[0]
+                report = StudyReport(study, run, lambda run_id: run_page(entity.info.experiment_id, run_id))
+                opened.append((report, run))
+                return ReplacedWorkers(study, run, report)
 
-            course.work_on(study, task, open_report)
+            course.work_on(study, study, task, open_report)
             best = best_trial(study.trials(), study.definition)
             view.found(study, best)
-            if reports and best is not None and (seeds := study.budget.confirm_seeds):
+            if opened and best is not None and (seeds := study.budget.confirm_seeds):
+                [(report, run)] = opened
                 confirmation = confirmation_of(study, best, seeds)
-                course.work_on(confirmation, replace(task, study=confirmation.name, test=data.test), NoReport)
+                task = replace(task, study=confirmation.name, test=data.test)
+                course.work_on(confirmation, study, task, lambda: ReplacedWorkers(study, run))
                 table = confirmations_table(confirmation.trials())
-                view.confirmed(table, reports[0].confirm(table) if len(table) else None)
+                view.confirmed(table, report.confirm(table) if len(table) else None)
     except KeyboardInterrupt:
         view.interrupted(study)
         raise

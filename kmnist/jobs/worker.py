@@ -1,5 +1,6 @@
 """What a worker of a study is told, and how it finds everything else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class WorkerTask:
         study: name of the one to work on.
         tracking_uri: of the server that has the study's run.
         parent_id: that run.
+        tags: of the user's, for the runs below it.
         work_dir: for checkpoints and journals.
         data: to train on; loaded and checked once, by the command.
         initial: weights to begin with, where the study's settings name some.
@@ -31,6 +33,7 @@ class WorkerTask:
     study: str
     tracking_uri: str
     parent_id: str
+    tags: Mapping[str, str]
     work_dir: Path
     data: TrainingData
     initial: InitialWeights | None = None
@@ -58,5 +61,5 @@ class WorkerTask:
 
         study = load_study(open_storage(self.storage), self.study)
         client = wait_out(lambda: connect(self.tracking_uri), OUTAGE_SECONDS, say=complain)
-        start_run = ChildRuns(client, self.parent_id, self.work_dir, FILE_NAME, say=complain)
+        start_run = ChildRuns(client, self.parent_id, self.work_dir, FILE_NAME, self.tags, say=complain)
         work(study, worker, start_run, self.data, self.test, self.initial, SystemMetrics().sample, self.weights)

@@ -53,14 +53,21 @@ class ChildRuns:
         parent_id: the run that they are shown under in the UI.
         work_dir: for checkpoints and journals.
         checkpoint: name of the file in a run's folder without which the run cannot be gone on with.
+        about: tags of the user's, which each of them gets.
         say: told when the server is away and waited for.
     """
 
     def __init__(
-        self, client: MlflowClient, parent_id: str, work_dir: Path, checkpoint: str, say: Callable[[str], None]
+        self,
+        client: MlflowClient,
+        parent_id: str,
+        work_dir: Path,
+        checkpoint: str,
+        about: Mapping[str, str],
+        say: Callable[[str], None],
     ) -> None:
         self._client, self._parent_id, self._work_dir, self._checkpoint = client, parent_id, work_dir, checkpoint
-        self._say = say
+        self._about, self._say = about, say
 
     def __call__(self, name: str, tags: Mapping[str, str], again: bool) -> MlflowRun:
         """A new run; with ``again``, the last one that has these tags, if there is one.
@@ -85,6 +92,7 @@ class ChildRuns:
         entity = wait_out(attempt, OUTAGE_SECONDS, say=self._say)
         run = MlflowRun(self._client, entity, self._folder(entity))
         run.log_environment()
+        run.describe(self._about)
         return run
 
     def _earlier(self, experiment_id: str, tags: Mapping[str, str]) -> Run | None:

@@ -75,12 +75,16 @@ class Pool:
         spawn: starts a worker.
         size: how many workers.
         say: told about what hangs and what is replaced.
+        above: the study that counts who is replaced.
     """
 
-    def __init__(self, study: TrackedStudy, spawn: Spawn, size: int, say: Callable[[str], None]) -> None:
-        self._study, self._spawn, self._size, self._say = study, spawn, size, say
+    def __init__(
+        self, study: TrackedStudy, spawn: Spawn, size: int, say: Callable[[str], None], above: TrackedStudy
+    ) -> None:
+        self._study, self._spawn, self._size, self._say, self._above = study, spawn, size, say, above
         self._workers: list[_Worker] = []
         self._failures = 0
+        self._uncounted = 0  # who was replaced; the storage may be away just then
         self._ended = threading.Event()
         # A thread of its own: a worker that hangs with a lock of the storage holds up all who need the storage.
         self._listener = threading.Thread(target=self._listen, name="kmnist-pool", daemon=True)
@@ -101,6 +105,7 @@ class Pool:
                         f"with exit status {status}; nothing is lost: mend what they said, then go on with it"
                     )
                 self._workers[place] = self._start(place)
+                self._uncounted += 1
                 if not worker.given_up:  # of that it has been told
                     self._say(
                         f"worker {worker.id} ({worker.job.place}) {'died' if status < 0 else 'ended'} (exit status "
@@ -108,6 +113,9 @@ class Pool:
                     )
         while len(self._workers) < self._size:
             self._workers.append(self._start(len(self._workers)))
+        if self._uncounted:
+            self._above.add_replaced(self._uncounted)
+            self._uncounted = 0
         return any(worker.job.exitcode is None for worker in self._workers)
 
     def forgive(self) -> None:

@@ -33,6 +33,8 @@ class _Attrs(BaseModel):
     out_of_time: bool
     run_id: str | None = None
     leader: str | None = None
+    replaced: int = 0
+    tags: dict[str, str] = {}
 
 
 #: The values, and the values by epoch, of every trial.
@@ -74,6 +76,21 @@ class TrackedStudy:
         budget = fitting(self.definition, budget)
         self.optuna.set_user_attr("budget", budget.model_dump_json())
         self.optuna.set_user_attr("out_of_time", False)
+
+    @property
+    def replaced(self) -> int:
+        """How many workers died or hung, and gave way to others: of this study and of all below the same run."""
+        return int(self.optuna.user_attrs.get("replaced", 0))
+
+    def add_replaced(self, workers: int) -> None:
+        """Count some more."""
+        with self.lock():
+            self.optuna.set_user_attr("replaced", self.replaced + workers)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The user's, for all runs that come of it."""
+        return dict(self.optuna.user_attrs.get("tags", {}))
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the study's lock."""

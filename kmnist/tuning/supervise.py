@@ -6,7 +6,9 @@ from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
+from kmnist import record
 from kmnist.errors import StudyError
+from kmnist.experiment import Run
 from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.pool import Pool, Spawn
 from kmnist.tuning.storage import STORAGE_IS_AWAY
@@ -30,12 +32,34 @@ class NoReport:
         """Writes nothing."""
 
 
+class ReplacedWorkers:
+    """A report that also counts, in a tag, the workers that died or hung and were replaced.
+
+    Args:
+        study: that has the run, and counts those of all studies below it.
+        run: that run.
+        report: what else is written.
+    """
+
+    def __init__(self, study: TrackedStudy, run: Run, report: Report | None = None) -> None:
+        self._study, self._run, self._report = study, run, report or NoReport()
+        self._written = 0
+
+    def __call__(self, trials: Sequence[FrozenTrial], *, final: bool) -> None:
+        """Write what is new."""
+        self._report(trials, final=final)
+        if (replaced := self._study.replaced) != self._written:
+            self._run.log_tags({record.REPLACED_WORKERS: str(replaced)})
+            self._written = replaced
+
+
 def supervise(
     study: TrackedStudy,
     session: str,
     spawn: Spawn,
     workers: int,
     *,
+    above: TrackedStudy,
     open_report: Callable[[], Report],
     show: Callable[[Sequence[FrozenTrial]], None],
     say: Callable[[str], None],
@@ -47,6 +71,7 @@ def supervise(
         session: the id of this command's.
         spawn: starts a worker.
         workers: how many at once.
+        above: the study that counts those that are replaced.
         open_report: called when this command becomes the one that writes the study's own run.
         show: called with all trials, twice a second.
         say: told about workers that hang.
@@ -59,7 +84,7 @@ def supervise(
     leading: tuple[Report, _Clock] | None = None
     ended, over = 0, False
     try:
-        with Pool(study, spawn, workers, say) as pool:
+        with Pool(study, spawn, workers, say, above) as pool:
             working, answered = True, time.monotonic()
             while working:
                 try:
