@@ -84,7 +84,7 @@ class LocalExecutor:
         places: for how many workers at once it has a place.
     """
 
-    is_local = True
+    is_local = is_one_host = True
 
     def __init__(self, places: int = 1) -> None:
         self._places = places

@@ -169,7 +169,15 @@ class RayExecutor:
     @property
     def is_local(self) -> bool:
         """Whether the cluster has one node."""
-        return len([node for node in self._ray.nodes() if node["Alive"]]) == 1
+        return len(self._addresses()) == 1
+
+    @property
+    def is_one_host(self) -> bool:
+        """Whether its nodes have one address, as those of a simulated cluster have."""
+        return len(set(self._addresses())) == 1
+
+    def _addresses(self) -> list[str]:
+        return [node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]]
 
     def room(self) -> int:
         """By the cores and GPUs of the nodes that there are now."""
