@@ -171,7 +171,7 @@ def _train(
     files: list[Path | None] = [*options.experiment] if options.experiment else [None]
     configs = tuple(TrainConfig.parse(given_settings([settings], file)) for file in files)
     require_writable_folder(options.work_dir)
-    engine = (workers or EngineOptions()).begin()
+    engine = (workers or EngineOptions()).begin(options.tracking_uri)
 
     from kmnist.cli.ensemble_screen import EnsembleScreen
     from kmnist.jobs.course import Places

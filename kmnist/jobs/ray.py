@@ -151,7 +151,12 @@ class RayExecutor:
         }  # fmt: skip
         try:
             ray.init(**options, logging_level=logging.ERROR, namespace="kmnist")
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # of a node that is slow to begin, it raises a bare one
+            if address is None:
+                raise StudyError(
+                    f"engine=ray: no cluster could be begun on this machine ({in_one_line(error)}); try again when it "
+                    "is less busy, or name one with --ray-address"
+                ) from error
             raise StudyError(
                 f"ray_address={address}: no cluster answers ({in_one_line(error)}); begin one with `ray start --head`, "
                 "or leave --ray-address away for one on this machine"
