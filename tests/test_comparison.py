@@ -10,7 +10,7 @@ from kmnist.config import TrainConfig
 from kmnist.data.kmnist import SPEC
 from kmnist.inference import Classifier
 from kmnist.registry.comparison import Lost, compare_hits, compare_speed
-from kmnist.registry.gate import SLOWER
+from kmnist.registry.gate import SLOWDOWN
 from tests.nets import network
 
 IMAGE = np.zeros((28, 28), np.uint8)
@@ -65,7 +65,7 @@ def test_only_pictures_that_tell_two_models_apart_count() -> None:
 
 def test_a_net_is_as_fast_as_itself_on_a_busy_machine(busy_machine: None, classifier: Classifier) -> None:
     for _ in range(20):
-        lost, ratio = compare_speed(lambda: classifier.predict(IMAGE), lambda: classifier.predict(IMAGE), SLOWER)
+        lost, ratio = compare_speed(lambda: classifier.predict(IMAGE), lambda: classifier.predict(IMAGE), SLOWDOWN)
         assert not lost.is_significant, (lost, ratio)
 
 
@@ -77,7 +77,7 @@ def test_a_net_that_takes_twice_as_long_is_too_slow_on_a_busy_machine(
         classifier.predict(IMAGE)
 
     for _ in range(5):
-        lost, ratio = compare_speed(twice, lambda: classifier.predict(IMAGE), SLOWER)
+        lost, ratio = compare_speed(twice, lambda: classifier.predict(IMAGE), SLOWDOWN)
         assert lost.is_significant, (lost, ratio)
-        lost, ratio = compare_speed(lambda: classifier.predict(IMAGE), twice, SLOWER)
+        lost, ratio = compare_speed(lambda: classifier.predict(IMAGE), twice, SLOWDOWN)
         assert not lost.is_significant, (lost, ratio)

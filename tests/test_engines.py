@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+from optuna.storages import InMemoryStorage
 
 from kmnist.errors import StudyError
 from kmnist.jobs.executor import Executor
@@ -18,8 +20,14 @@ from tests.postgres import Postgres
 from tests.servers import MlflowServer
 
 
-class OnManyMachines(LocalExecutor):
+class OnManyNodes(LocalExecutor):
+    """As a simulated cluster: all of its nodes are on this machine."""
+
     is_local = False
+
+
+class OnManyMachines(OnManyNodes):
+    is_one_host = False
 
 
 @pytest.mark.long
@@ -43,12 +51,56 @@ def test_a_node_that_dies_costs_no_trial_and_no_epoch(postgres: Postgres, tmp_pa
     assert ended in done.stdout
 
 
-def test_what_workers_on_other_machines_cannot_reach_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_this_machine_is_refused_where_workers_are_on_other_nodes(tmp_path: Path) -> None:
     here: Executor = LocalExecutor()
-    there: Executor = OnManyMachines()
+    there: Executor = OnManyNodes()
     file = open_storage(str(tmp_path / "studies.log"))
     require_reachable(here, file, "sqlite:///mlflow.db")
     with pytest.raises(StudyError, match=r"studies.log: is a file of this machine, and the cluster has others"):
         require_reachable(there, file, "http://127.0.0.1:5000")
-    with pytest.raises(StudyError, match=r"postgresql://user@host/database"):
-        require_reachable(there, file, "sqlite:///mlflow.db")
+    database = At("postgresql://user@127.0.0.1/studies")
+    with pytest.raises(StudyError, match=r"tracking_uri=sqlite:///mlflow.db: is of this machine"):
+        require_reachable(there, database, "sqlite:///mlflow.db")
+    require_reachable(there, database, "http://localhost:5000")
+
+
+class At:
+    """A database, to which nobody connects."""
+
+    is_file = False
+
+    def __init__(self, shown: str) -> None:
+        self.shown = shown
+        self.optuna = InMemoryStorage()
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@pytest.mark.parametrize(
+    ("storage", "tracking", "wrong"),
+    [
+        (
+            "postgresql://user:***@127.0.0.1:5432/studies",
+            "http://mlflow:5000",
+            r"storage .*\*@127.0.0.1.* 127.0.0.1 is",
+        ),
+        ("postgresql://user@localhost/studies", "http://mlflow:5000", "localhost is another machine for each node"),
+        ("postgresql:///studies", "http://mlflow:5000", "a socket of this machine is .*in --storage by a host that"),
+        (
+            "postgresql://user@db/studies",
+            "http://me:secret@127.0.1.1:5000",
+            r"me:\*\*\*@127.0.1.1.*in --tracking-uri by",
+        ),
+        ("postgresql://user@db/studies", "http://[::1]:5000", "::1 is another"),
+        ("postgresql://user@db/studies", "http://0.0.0.0:5000", "0.0.0.0 is another"),
+        ("postgresql://user@10.0.0.1/studies", "http://10.0.0.2:5000", None),
+    ],
+)
+def test_an_address_that_is_another_machine_for_each_node_is_refused(
+    storage: str, tracking: str, wrong: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGHOST", raising=False)
+    with nullcontext() if wrong is None else pytest.raises(StudyError, match=wrong):
+        require_reachable(OnManyMachines(), At(storage), tracking)
+    require_reachable(OnManyNodes(), At(storage), tracking)

@@ -27,6 +27,27 @@ for was, now in zip(before, state()):
 """
 
 
+#: What a worker does first, in a process that has imported what the server that it is forked from has.
+FORKED = """
+import importlib, sys, threading
+from kmnist.jobs.local import DATABASE, IMPORTED
+for name in [*IMPORTED, *DATABASE]:
+    importlib.import_module(name)
+assert threading.active_count() == 1  # a fork would lose others in mid-work
+before = set(sys.modules)
+from kmnist.tracking import connect
+connect(sys.argv[1])
+late = [name for name in sys.modules if name not in before]
+heavy = [name for name in late if name.startswith(("alembic.ddl", "mlflow.store.tracking.db", "sqlalchemy.orm"))]
+assert len(late) < 100 and not heavy, (len(late), heavy)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_imports_no_database_at_its_start(store: str) -> None:
+    subprocess.run([sys.executable, "-c", FORKED, store], check=True)
+
+
 @pytest.mark.long
 def test_importing_every_room_changes_nothing() -> None:
     subprocess.run([sys.executable, "-c", SCRIPT], check=True)

@@ -160,7 +160,11 @@ def test_it_is_one_registered_model_that_passes_the_gate(shelf: Shelf, made: Run
     assert version.tags["arch"] == "vote of 3 plain"
     assert "vote of 3 plain" in str(version.description)
     first = promote(shelf.client, "1", "champion", shelf.data, name=NAME)
-    verdicts = promote(shelf.client, "2", "champion", shelf.data, name=NAME, force=True)
+    with pytest.raises(
+        ModelError, match=r"fast_enough: .* times the champion's .*; if that is fast enough: --slowdown \d"
+    ):
+        promote(shelf.client, "2", "champion", shelf.data, name=NAME)  # fifteen answers in the place of one
+    verdicts = promote(shelf.client, "2", "champion", shelf.data, name=NAME, slowdown=100)
     told = "\n".join(map(str, [*first, *verdicts]))
     assert "on 240 images" in told  # those that no member, and not the champion, was trained on
     assert "FAILED: 1.0 measured" not in told

@@ -17,7 +17,7 @@ from kmnist.data.kmnist import SPEC
 from kmnist.inference import Classifier
 from kmnist.models.build import build
 from kmnist.registry.comparison import compare_speed
-from kmnist.registry.gate import SLOWER
+from kmnist.registry.gate import SLOWDOWN
 from kmnist.training.compute import available_cores
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
@@ -46,7 +46,7 @@ def main(*, rounds: int = 200, seed: int = 0) -> None:
         once()
 
     def refused(candidate: Callable[[], None]) -> int:
-        return sum(compare_speed(candidate, once, SLOWER)[0].is_significant for _ in range(rounds))
+        return sum(compare_speed(candidate, once, SLOWDOWN)[0].is_significant for _ in range(rounds))
 
     with busy_processes(available_cores()):
         print(f"against itself: refused in {refused(once)} of {rounds} rounds")

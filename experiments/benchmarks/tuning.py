@@ -36,7 +36,8 @@ NOTHING = ["--confirm-seeds", "0", "--quiet", "--dataset", "kmnist"]
 def workers(*, data_dir: DataDir = Path("data"), trials: int = 12, epochs: int = 6, rounds: int = 3) -> None:
     """The seconds that one worker and two take for the same trials, from the command to its end; the median ratios.
 
-    Two workers have a thread each. One worker is measured with one thread, too, and with both.
+    Two workers have a thread each. One worker is measured with one thread, too, and with both. Each as a sum: from the
+    command to the first trial, the trials, and from the end of the last one to that of the command.
 
     Parameters
     ----------
@@ -56,17 +57,25 @@ def workers(*, data_dir: DataDir = Path("data"), trials: int = 12, epochs: int =
         seconds = {}
         for count, threads in ((2, 1), (1, 1), (1, 2)):
             with TemporaryDirectory() as folder:
-                began = time.perf_counter()
                 pool = ["--workers", str(count), "--threads", str(threads)]
-                _tune(Path(folder), data_dir, "s", *same, *size, *pool)
-                seconds[count, threads] = time.perf_counter() - began
+                start, worked, end = _timed(Path(folder), data_dir, *same, *size, *pool)
+            seconds[count, threads] = start + worked + end
+            print(f"{count} x {threads} threads: {start:.1f} + {worked:.1f} + {end:.1f} s", flush=True)
         for threads, found in ratios.items():
             found.append(seconds[1, threads] / seconds[2, 1])
-        print(
-            ", ".join(f"{workers} x {threads} threads {spent:.1f} s" for (workers, threads), spent in seconds.items())
-        )
     for threads, found in ratios.items():
         print(f"two workers against one of {threads} threads: {statistics.median(found):.2f} times as fast")
+
+
+def _timed(folder: Path, data_dir: Path, *options: str) -> tuple[float, float, float]:
+    """Seconds of a study: before its first trial, of its trials, after the last one."""
+    began = time.time()
+    study = _tune(folder, data_dir, "s", *options)
+    ended = time.time()
+    trials = study.trials()
+    first = min(trial.datetime_start.timestamp() for trial in trials if trial.datetime_start)
+    last = max(trial.datetime_complete.timestamp() for trial in trials if trial.datetime_complete)
+    return first - began, last - first, ended - last
 
 
 @app.command
@@ -194,10 +203,12 @@ def _tune(folder: Path, data_dir: Path, name: str, *options: str, until: float |
     }
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     address = str(folder / "studies.log")
-    while process.poll() is None:
+    if until is None:
+        process.wait()
+    while until is not None and process.poll() is None:
         time.sleep(0.5)
-        study = find_study(open_storage(address), name) if until else None
-        if study is not None and max(_values(study), default=0) >= (until or 1):
+        study = find_study(open_storage(address), name)
+        if study is not None and max(_values(study), default=0) >= until:
             process.terminate()
             process.wait()
     return load_study(open_storage(address), name)

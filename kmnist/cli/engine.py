@@ -84,12 +84,16 @@ class EngineOptions:
             raise SettingError(f"{', '.join(given)}: of no use to one training; add --seeds, or leave it away")
         return self.device, self.threads
 
-    def begin(self) -> Engine:
-        """What they mean; workers of this machine begin to import, while the command does so, too."""
+    def begin(self, tracking_uri: str | None) -> Engine:
+        """What they mean; workers of this machine begin to import, while the command does so, too.
+
+        Args:
+            tracking_uri: that they will connect to.
+        """
         if self.engine == "local":
             from kmnist.jobs.local import warm_up
 
-            warm_up()
+            warm_up(tracking_uri)
         named = self.devices.split(",") if self.devices else [self.device] if self.device != AUTO else []
         return Engine(
             kind=self.engine,

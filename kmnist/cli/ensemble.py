@@ -179,7 +179,7 @@ def _train(
     configs = tuple(TrainConfig.parse(given_settings([settings], file)) for file in files)
     about = about_run(options.tag, options.note)
     require_writable_folder(options.work_dir)
-    engine = (workers or EngineOptions()).begin()
+    engine = (workers or EngineOptions()).begin(options.tracking_uri)
 
     from kmnist.cli.ensemble_screen import EnsembleScreen
     from kmnist.jobs.course import Places

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from kmnist.cli.options import DataDir, Format, OneThread, TrackingUri
 from kmnist.errors import SettingError
@@ -47,6 +48,7 @@ def promote(
     name: Name = "kmnist",
     dataset: Annotated[str | None, Parameter(show_default=False)] = None,
     alias: str = "champion",
+    slowdown: Annotated[float, Parameter(validator=Number(gte=1))] = 1.5,
     force: bool = False,
     data_dir: DataDir = Path("data"),
     threads: OneThread = 1,
@@ -64,6 +66,9 @@ def promote(
         to measure on; a folder of IDX files by its path [default: the data set of that name]
     alias
         that is to point to it
+    slowdown
+        how many times the time of the version that has the alias a picture may take; an ensemble of five networks
+        takes five times as long as one
     force
         whatever the gate says; its verdict stays with the version
     """
@@ -76,7 +81,8 @@ def promote(
 
     client, screen = connect(tracking_uri), Printer()
     set_threads(threads)
-    for verdict in registry.promote(client, version, alias, load_dataset(dataset or name, data_dir), force, name=name):
+    data = load_dataset(dataset or name, data_dir)
+    for verdict in registry.promote(client, version, alias, data, force, name=name, slowdown=slowdown):
         screen.say(f"{'passed' if verdict.passed else 'FAILED'}  {verdict.check}: {verdict.found}")
     screen.say(f"models:/{name}@{alias} is now version {version}")
 

@@ -68,7 +68,7 @@ def train(
         require("tune", "kmnist train --seeds")
         config = TrainConfig.parse(given)
         require_writable_folder(work_dir)
-        engine = options.begin()
+        engine = options.begin(tracking_uri)
 
         from kmnist.cli.seeds import train_seeds
         from kmnist.jobs.course import Places

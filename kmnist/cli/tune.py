@@ -61,7 +61,7 @@ def tune(
         parse(given)  # what is wrong in it is said at once, before seconds of imports
     require_writable_folder(work_dir)
 
-    engine = (workers or EngineOptions()).begin()
+    engine = (workers or EngineOptions()).begin(tracking_uri)
 
     from kmnist.cli.study_screen import StudyScreen
     from kmnist.jobs.course import Places

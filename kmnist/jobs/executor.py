@@ -18,6 +18,10 @@ class Executor(Protocol):
     def is_local(self) -> bool:
         """Whether all its workers are on this machine, and have its files."""
 
+    @property
+    def is_one_host(self) -> bool:
+        """Whether its workers are at one address, where 127.0.0.1 is the same for all."""
+
     def room(self) -> int:
         """For how many workers at once there is a place; at least 1."""
 

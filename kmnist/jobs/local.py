@@ -20,12 +20,18 @@ from kmnist.tuning.worker import Worker
 #: locks in mid-work, and a fresh interpreter would take seconds for imports, at every start and after every death.
 CONTEXT = get_context("forkserver")
 IMPORTED = ["kmnist.jobs.worker", "kmnist.tracking", "sklearn.model_selection", "torch._dynamo"]
+DATABASE = ["mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite"]  # to track without a server
 BEAT_SECONDS = 1.0
 
 
-def warm_up() -> None:
-    """Let the server begin to import, while this process does so, too."""
-    CONTEXT.set_forkserver_preload(IMPORTED)
+def warm_up(tracking_uri: str | None) -> None:
+    """Let the server begin to import, while this process does so, too.
+
+    Args:
+        tracking_uri: that the workers will connect to; ``None``: the environment's, else a database of this machine.
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    CONTEXT.set_forkserver_preload(IMPORTED if uri.startswith("http") else [*IMPORTED, *DATABASE])
     ensure_running()
 
 
@@ -84,7 +90,7 @@ class LocalExecutor:
         places: for how many workers at once it has a place.
     """
 
-    is_local = True
+    is_local = is_one_host = True
 
     def __init__(self, places: int = 1) -> None:
         self._places = places

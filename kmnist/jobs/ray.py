@@ -151,7 +151,12 @@ class RayExecutor:
         }  # fmt: skip
         try:
             ray.init(**options, logging_level=logging.ERROR, namespace="kmnist")
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # of a node that is slow to begin, it raises a bare one
+            if address is None:
+                raise StudyError(
+                    f"engine=ray: no cluster could be begun on this machine ({in_one_line(error)}); try again when it "
+                    "is less busy, or name one with --ray-address"
+                ) from error
             raise StudyError(
                 f"ray_address={address}: no cluster answers ({in_one_line(error)}); begin one with `ray start --head`, "
                 "or leave --ray-address away for one on this machine"
@@ -169,7 +174,15 @@ class RayExecutor:
     @property
     def is_local(self) -> bool:
         """Whether the cluster has one node."""
-        return len([node for node in self._ray.nodes() if node["Alive"]]) == 1
+        return len(self._addresses()) == 1
+
+    @property
+    def is_one_host(self) -> bool:
+        """Whether its nodes have one address, as those of a simulated cluster have."""
+        return len(set(self._addresses())) == 1
+
+    def _addresses(self) -> list[str]:
+        return [node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]]
 
     def room(self) -> int:
         """By the cores and GPUs of the nodes that there are now."""

@@ -8,7 +8,7 @@ from mlflow.entities.model_registry import RegisteredModel
 
 from kmnist.data import Dataset
 from kmnist.errors import ModelError, SettingError
-from kmnist.registry.gate import Candidate, Verdict, compare, examine, fail_comparisons, open_candidate
+from kmnist.registry.gate import SLOWDOWN, Candidate, Verdict, compare, examine, fail_comparisons, open_candidate
 from kmnist.registry.lease import lease
 from kmnist.registry.load import find_version
 from kmnist.registry.server import asked, look_up, look_up_version
@@ -35,7 +35,14 @@ class Rollback:
 
 
 def promote(
-    client: MlflowClient, number: str, alias: str, data: Dataset, force: bool = False, *, name: str = DEFAULT_NAME
+    client: MlflowClient,
+    number: str,
+    alias: str,
+    data: Dataset,
+    force: bool = False,
+    *,
+    name: str = DEFAULT_NAME,
+    slowdown: float = SLOWDOWN,
 ) -> list[Verdict]:
     """Point an alias to a version, if the gate lets it pass; the verdict stays with the version as tags.
 
@@ -48,6 +55,7 @@ def promote(
         data: to measure on.
         force: point the alias there whatever the checks say; the tags say so.
         name: of the registered model.
+        slowdown: how many times the time of the version that has the alias a picture may take.
 
     Raises:
         ModelError: there is no such version, it cannot be loaded, a check failed (the message says which), or the alias
@@ -64,7 +72,7 @@ def promote(
     candidate = open_candidate(client, version)
     verdicts = examine(candidate, data)
     if held is not None and held != number:
-        verdicts += _compare(client, candidate, name, held, data)
+        verdicts += _compare(client, candidate, name, held, data, slowdown)
     failed = [verdict for verdict in verdicts if not verdict.passed]
     outcome = "passed" if not failed else "forced" if force else "refused"
     tags = {**{f"gate.{verdict.check}": str(verdict) for verdict in verdicts}, "gate": outcome}
@@ -143,9 +151,11 @@ def check_alias(alias: str) -> None:
     raise SettingError(f"alias={alias[:80]!r}: {rule}; a good one: champion")
 
 
-def _compare(client: MlflowClient, candidate: Candidate, name: str, held: str, data: Dataset) -> list[Verdict]:
+def _compare(
+    client: MlflowClient, candidate: Candidate, name: str, held: str, data: Dataset, slowdown: float
+) -> list[Verdict]:
     try:
-        return compare(candidate, open_candidate(client, find_version(client, name, None, held)), data)
+        return compare(candidate, open_candidate(client, find_version(client, name, None, held)), data, slowdown)
     except ModelError as error:
         return fail_comparisons(f"it cannot be compared with the version that has the alias: {error}")
 

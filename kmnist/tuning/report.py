@@ -18,14 +18,19 @@ from kmnist.tuning.table import best_trial, chosen_of, trials_table
 
 SHARE_OF_TIME = 0.01  # of the study's, that a renewal may take while it runs: the workers need the cores
 LEAST_SECONDS = 20.0
+PAGE_SECONDS = 2.0  # that the first page takes, imports included
 LEAST_TRIALS = 10  # complete, before anything is said of what mattered
 
 
 class _Pace:
-    """When something that takes time is done again: the longer it took, and only if there is news."""
+    """When something that takes time is done again: the longer it took, and only if there is news.
 
-    def __init__(self) -> None:
-        self._next, self._news = 0.0, 0
+    Args:
+        seconds: that it is expected to take the first time, which waits for its share of time, too.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._next, self._news = time.monotonic() + seconds / SHARE_OF_TIME, 0
 
     def due(self, news: int) -> bool:
         """Whether there is more news than the last time, and that was long enough ago."""
@@ -52,24 +57,27 @@ class StudyReport:
     def __init__(self, study: TrackedStudy, run: StudyRun, link: Callable[[str], str]) -> None:
         self._study, self._run, self._link = study, run, link
         self._logged: set[int] = set()
-        self._summary, self._page = _Pace(), _Pace()
+        self._summary, self._page = _Pace(), _Pace(PAGE_SECONDS)
         self._note = ""
         self._importances: dict[str, float] = {}
         run.log_params(study.definition.as_params())
 
     def __call__(self, trials: Sequence[FrozenTrial], *, final: bool) -> None:
         """Log what is new; draw when it is time to, or when nothing more will come."""
+        news = sum(trial.state.is_finished() for trial in trials)
+        if not final and news == len(self._logged) and not self._summary.due(news) and not self._page.due(news):
+            return  # asked twice a second, of a study that may be long: no table without a use
         table = trials_table(trials, self._study.definition)
         ended = table[table["ended"].notna()].sort_values("ended")
-        if len(ended) > len(self._logged):
+        if news > len(self._logged):
             self._log_trials(ended)
-        if len(table) and (final or self._summary.due(len(ended))):
-            with self._summary.doing(len(ended)):
+        if len(table) and (final or self._summary.due(news)):
+            with self._summary.doing(news):
                 self._summarise(trials, table)
             if final and (best := best_trial(trials, self._study.definition)):
                 self._mark(record.BEST_OF_STUDY, best.user_attrs["run_id"])
-        if len(table) and (final or self._page.due(len(ended))):
-            with self._page.doing(len(ended)):
+        if len(table) and (final or self._page.due(news)):
+            with self._page.doing(news):
                 page = interactive_page(self._study.optuna, self._study.definition, self._importances)
                 self._run.log_file(page.encode(), f"{record.FIGURES}/interactive.html")
 
