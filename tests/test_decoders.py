@@ -1,12 +1,10 @@
 """Processes that read pictures: in order, and with an end, whatever a picture does to its decoder."""
 
-import ctypes
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from io import BytesIO
-from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
 from kmnist.prediction.workers import AHEAD, FEW, Decoders
 from tests.commands import environment
+from tests.hostile_contents import Crashing, Hanging
 from tests.registered import saved
 from tests.test_pictures import encoded
 
@@ -45,24 +44,6 @@ def spoilt(content, open=PIL.Image.open, **options):
 
 PIL.Image.open = spoilt
 """
-
-
-class Hanging(bytes):
-    """Content over which whoever decodes it in a process of its own computes for ever."""
-
-    def __len__(self) -> int:
-        while parent_process():
-            pass
-        return super().__len__()
-
-
-class Crashing(bytes):
-    """Content over which that process has a segmentation fault."""
-
-    def __len__(self) -> int:
-        if parent_process():
-            ctypes.string_at(0)
-        return super().__len__()
 
 
 @pytest.fixture(scope="module")
@@ -133,18 +114,16 @@ def test_processes_that_are_killed_from_outside_cost_no_picture(many: Path) -> N
 
 @pytest.mark.slow
 def test_a_picture_that_crashes_or_hangs_its_decoder_is_an_error_in_its_row(
-    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    many: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "PROCESSOR_SECONDS", 1.0)
-    monkeypatch.setattr(workers, "CLOCK_SECONDS", 10.0)
-    os.mkfifo(tmp_path / "pipe.png")  # nobody writes to it, and to open it takes for ever
     pictures = list(pictures_of(many))[:600]
     expected = joined([prepare(batch, SHAPE, False) for batch in in_batches(pictures)])
-    spoilt: dict[int, tuple[str | bytes, str]] = {
+    spoilt: dict[int, tuple[bytes, str]] = {
         3: (Crashing(b"x"), "decoding it ended its process twice (SIGSEGV)"),
         4: (Hanging(b"x"), "decoding it took more than 1 s of the processor"),
         255: (Crashing(b"x"), "decoding it ended its process twice (SIGSEGV)"),
-        256: (str(tmp_path / "pipe.png"), "decoding it had no end after 10 s"),
+        256: (Hanging(b"x"), "decoding it took more than 1 s of the processor"),
         599: (Crashing(b"x"), "decoding it ended its process twice (SIGSEGV)"),
     }
     for place, (item, error) in spoilt.items():
@@ -153,6 +132,20 @@ def test_a_picture_that_crashes_or_hangs_its_decoder_is_an_error_in_its_row(
         expected[2][place] = bytes(28 * 28)
     with Decoders(in_batches(pictures), 2) as decoders:
         assert joined(list(decoders.prepared(SHAPE, False))) == expected
+
+
+@pytest.mark.slow
+def test_a_file_that_does_not_answer_is_an_error_in_its_row(
+    drawn: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "CLOCK_SECONDS", 3.0)
+    os.mkfifo(tmp_path / "pipe")  # nobody writes to it, and to open it takes for ever
+    pictures = [Picture(str(number), image) for number, image in enumerate(drawn.test.pixels[:3])]
+    pictures[1] = Picture("1", str(tmp_path / "pipe"))
+    with Decoders(in_batches(pictures), 2) as decoders:
+        [found] = decoders.prepared(SHAPE, True)
+    assert found.errors == ["", "decoding it had no end after 3 s", ""]
+    assert np.array_equal(found.images[::2], drawn.test.pixels[:3:2])
 
 
 @pytest.mark.slow

@@ -51,6 +51,28 @@ def test_a_picture_is_read_from_a_pipe(model: str, drawn: Dataset, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["predict {}/0/a.png", "predict {}", "evaluate --raw"])
+def test_what_decoders_warn_of_is_said_in_one_way(command: str, model: str, tmp_path: Path, store: str) -> None:
+    """Pillow warns of pictures as large as this, and reads them."""
+    folder = tmp_path / "large"
+    (folder / "0").mkdir(parents=True)
+    Image.new("1", (10_000, 10_000)).save(folder / "0" / "a.png")
+    Image.fromarray(np.eye(28, dtype=np.uint8)).save(folder / "0" / "b.png")
+    words = command.format(folder).split()
+    if words[0] == "evaluate":
+        words[1:1] = [model, str(folder)]
+    else:
+        words += ["--model", model]
+    done = subprocess.run(
+        [sys.executable, "-m", "kmnist", *words], capture_output=True, text=True, env=environment(store), check=False,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert "10000 x 10000 pixels: at most 50,000,000 are read" in done.stdout + done.stderr
+    assert "Warning" not in done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.slow
 def test_whoever_has_read_enough_may_close_the_pipe(model: str, drawn: Dataset, tmp_path: Path, store: str) -> None:
     np.save(tmp_path / "many.npy", np.repeat(drawn.test.pixels, 30, axis=0))
     command = f"'{sys.executable}' -m kmnist predict many.npy --format json --model '{model}' | head -1"

@@ -19,6 +19,7 @@ import pytest
 import requests
 import torch
 from mlflow.exceptions import MlflowException
+from PIL import Image
 
 from kmnist.inference import Predictions, read_picture, to_kmnist
 from kmnist.inference.classifier import FIELDS
@@ -30,6 +31,7 @@ from tests.commands import environment
 from tests.hostile_models import MARKER
 from tests.registered import NAME
 from tests.servers import free_port, wait_until_it_answers
+from tests.test_pictures import encoded
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +161,7 @@ def test_a_table_is_answered_by_a_table_and_the_output_can_be_chosen(
         (pd.Series([b"GIF89a"]), "picture 0: not a picture"),
         ([as_text(np.eye(28, dtype=np.uint8) * 255), 7], "picture 1: a int among pictures"),
         ([[0, 1], [2]], "images: must be an array of numbers"),
+        ([encoded(Image.new("1", (10_000, 10_000)))], "picture 0: 10000 x 10000 pixels: at most 4,000,000 are read"),
     ],
 )
 def test_a_table_or_array_of_another_form_is_refused(registry: str, given: Any, wrong: str) -> None:

@@ -20,10 +20,10 @@ from pyarrow import parquet
 
 from kmnist.data.idx import idx_bytes
 from kmnist.inference.formats import reads_heic
+from kmnist.inference.pictures import quiet_decoders
 from kmnist.prediction.decoding import in_batches, prepare
 from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
-from kmnist.prediction.workers import quiet_decoders
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
 SECONDS = 5  # of the processor, for a file

@@ -22,8 +22,10 @@ def demo(
     """
     require("demo", "kmnist demo")
     from kmnist.demo import build_app, host_names, listen, serve
+    from kmnist.inference.pictures import quiet_decoders
     from kmnist.registry import load_model
 
+    quiet_decoders()
     with listen(host, port) as taken:  # first, because it fails at once
         app = build_app(load_model(model, tracking_uri=tracking_uri), host_names(host, taken))
         shown = f"[{host}]" if ":" in host else host

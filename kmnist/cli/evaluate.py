@@ -59,12 +59,14 @@ def evaluate(
     from kmnist.cli.printer import Printer
     from kmnist.experiment.checkpointer import split_metrics
     from kmnist.experiment.evaluate import STEP, evaluate_saved
+    from kmnist.inference.pictures import quiet_decoders
     from kmnist.prediction.labelled import find_labelled
     from kmnist.registry import fetch, tag_version
     from kmnist.tracking import MlflowRun, connect, create_run, run_url
     from kmnist.training.compute import set_threads
 
     set_threads(threads)
+    quiet_decoders()
     screen, client = Printer(quiet), connect(tracking_uri)
     fetched = fetch(model, tracking_uri=client.tracking_uri)
     chosen = find_labelled(data, split, data_dir, fetched.saved, raw=raw)

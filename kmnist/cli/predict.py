@@ -71,11 +71,12 @@ def predict(
         require("train", f"--explain {explain}")
         require_writable(explain, "--explain", (".png",))
 
+    from kmnist.inference.pictures import quiet_decoders
     from kmnist.prediction.answers import answers
     from kmnist.prediction.decoding import in_batches
     from kmnist.prediction.skipped import Skipped
     from kmnist.prediction.sources import find_pictures, shard_of
-    from kmnist.prediction.workers import Decoders, cores, quiet_decoders
+    from kmnist.prediction.workers import Decoders, cores
 
     quiet_decoders()
     skipped = Skipped()

@@ -4,6 +4,7 @@ In Kuzushiji-MNIST a character fills the frame: over the test images the longer 
 them and at least 25 for 99 in 100, and its middle is that of the frame within a pixel.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from io import BytesIO
 
@@ -51,6 +52,12 @@ def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
         raise PictureError(f"not a picture; {READABLE} can be read") from None
     except Exception as error:  # decoders raise whatever the bytes provoke: OSError, SyntaxError, struct.error, ...
         raise PictureError(f"damaged picture ({str(error) or type(error).__name__})") from None
+
+
+def quiet_decoders() -> None:
+    """Pillow and numpy warn of what they read all the same, and of what is refused here, with a message, too."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    warnings.filterwarnings("ignore", "Reading `.npy` or `.npz`")
 
 
 def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:

@@ -26,7 +26,7 @@ from ..data.spec import DataSpec
 from ..errors import PictureError
 from .classifier import Classifier, Row
 from .formats import READABLE
-from .pictures import read_picture, to_kmnist
+from .pictures import quiet_decoders, read_picture, to_kmnist
 
 EXPECTED = (
     'expected {{"inputs": ...}} with pixel values from 0 to 255, light ink on dark, as nested lists of shape '
@@ -106,6 +106,7 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> Served:
         path: of the folder.
         model_config: ``output``, the default of what ``predict`` is asked for: MLflow's evaluation can ask for nothing.
     """
+    quiet_decoders()
     settings = json.loads((Path(path) / SETTINGS).read_text(encoding="utf-8"))
     calibration, spec = Calibration.from_json(settings["calibration"]), DataSpec.from_json(settings["data"])
     network = _without_checks(mlflow.pytorch.load_model(path), spec.shape)

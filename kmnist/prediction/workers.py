@@ -11,7 +11,6 @@ fault of the picture's, which has a second chance.
 import os
 import signal
 import threading
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -26,6 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from kmnist.errors import PictureError
+from kmnist.inference.pictures import quiet_decoders
 from kmnist.prediction.decoding import Prepared, prepare
 from kmnist.prediction.picture import Picture
 
@@ -164,12 +164,6 @@ class _Worker:
 def cores() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def quiet_decoders() -> None:
-    """Pillow and numpy warn of what they can read all the same."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    warnings.filterwarnings("ignore", "Reading `.npy` or `.npz`")
 
 
 def _work(connection: Connection, place: c_int, processor_seconds: float, clock_seconds: float) -> None:
