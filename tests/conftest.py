@@ -23,6 +23,7 @@ from tests.commands import kmnist_command
 from tests.nets import drawn_images
 from tests.postgres import Postgres, can_run
 from tests.registered import saved
+from tests.servers import MlflowServer
 
 __all__ = ["browser", "expected", "images", "kmnist_command", "registry", "saved"]  # fixtures
 
@@ -38,11 +39,13 @@ def drawn() -> Dataset:
     return drawn_images(train=600, test=200)
 
 
-@pytest.fixture(autouse=True)
-def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made, and not drawn, where nobody looks at them: it takes longer than the training of a test."""
-    if "figures" not in request.keywords:
-        monkeypatch.setattr("matplotlib.figure.Figure.savefig", _save_nothing)
+@pytest.fixture(scope="module", autouse=True)
+def _blank_figures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Figures are made, and not drawn, in files that do not look at them: it takes longer than a test's training."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("figures") is None:
+            patch.setattr("matplotlib.figure.Figure.savefig", _save_nothing)
+        yield
 
 
 def _save_nothing(figure: object, file: BytesIO, format: str = "png", **options: object) -> None:
@@ -113,6 +116,17 @@ def template_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "mlflow.db"
     connect(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(template_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A server for tests that let it live, and find what they put there by names of their own."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(template_store, folder / "mlflow.db")
+    server = MlflowServer(folder)
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

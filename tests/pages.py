@@ -52,10 +52,11 @@ class Shell:
 
     Args:
         folder: where it begins.
+        programs: a folder of programs that are found before those that are installed.
     """
 
-    def __init__(self, folder: Path) -> None:
-        commands = Path(sys.executable).parent
+    def __init__(self, folder: Path, programs: Path | None = None) -> None:
+        commands = os.pathsep.join(str(place) for place in (programs, Path(sys.executable).parent) if place)
         environment = {name: text for name, text in os.environ.items() if name not in WITHOUT}
         environment |= {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
         self._bash = subprocess.Popen(
@@ -170,9 +171,9 @@ def parse(page: Path, shell: Shell) -> Document:
     return Document.parse(str(page), *parsers)
 
 
-def run_page(page: Path, folder: Path) -> None:
+def run_page(page: Path, folder: Path, programs: Path | None = None) -> None:
     """Run all that can be run of a page in ``folder``, which must be this process's, too."""
-    with Shell(folder) as shell:
+    with Shell(folder, programs) as shell:
         for example in parse(page, shell).examples():
             with suppress(SkipTest):
                 example.evaluate()

@@ -1,7 +1,6 @@
 """What is secret in an address is shown nowhere, and what is not stays readable."""
 
 import time
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -132,19 +131,12 @@ def test_a_tracking_server_that_is_not_there_is_told_without_its_password(
 
 
 @pytest.mark.long
-def test_a_training_says_where_it_is_without_the_password(tmp_path: Path, kmnist_command: Command) -> None:
-    server = MlflowServer(tmp_path)
-    server.start()
-    try:
-        address = server.url.replace("http://", "http://me:s3cret@")
-        done = kmnist_command(
-            "train", "--dataset", "sample", "--hidden", "8", "--epochs", "1", "--tracking-uri", address
-        )
-    finally:
-        server.kill()
+def test_a_training_says_where_it_is_without_the_password(mlflow_server: MlflowServer, kmnist_command: Command) -> None:
+    address = mlflow_server.url.replace("http://", "http://me:s3cret@")
+    done = kmnist_command("train", "--dataset", "sample", "--hidden", "8", "--epochs", "1", "--tracking-uri", address)
     assert done.returncode == 0, done.stderr
     assert "s3cret" not in done.stdout + done.stderr
-    assert f"{server.url}/#/experiments/" in done.stdout
+    assert f"{mlflow_server.url}/#/experiments/" in done.stdout
 
 
 def test_bad_usage_shows_no_password(kmnist_command: Command) -> None:

@@ -1,5 +1,6 @@
 """Runs below a run: made once, found again, whatever the server does."""
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -95,8 +96,9 @@ def test_what_another_machine_may_still_write_to_is_not_shared(
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[MlflowServer]:
+def server(template_store: Path, tmp_path: Path) -> Iterator[MlflowServer]:
     (tmp_path / "server").mkdir()
+    shutil.copy(template_store, tmp_path / "server" / "mlflow.db")
     server = MlflowServer(tmp_path / "server")
     server.start()
     yield server

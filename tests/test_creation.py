@@ -21,12 +21,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Sending a lar
 CREATE = "POST .*/runs/create"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path_factory.mktemp("server"))
-    server.start()
-    yield server
-    server.kill()
+@pytest.fixture
+def server(mlflow_server: MlflowServer) -> MlflowServer:
+    return mlflow_server
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """``kmnist evaluate``: a model measured after its training, on its own splits and on pictures of one's own."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
+from kmnist.config import TrainConfig
+from kmnist.experiment import prepare, train
 from kmnist.registry import register
+from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
 from tests.nets import drawn_images
 
@@ -16,12 +20,24 @@ DATA = drawn_images()
 TEXTS = [label.text for label in DATA.spec.classes]
 
 
+@pytest.fixture(scope="module")
+def one_run(template_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a run that was trained; to be copied, not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copy(template_store, folder / "mlflow.db")
+    client = connect(f"sqlite:///{folder / 'mlflow.db'}")
+    client.create_experiment("e", artifact_location=str(folder / "artifacts"))
+    entity = create_run(client, "e", "a run")
+    config = TrainConfig.parse({"dataset": "sample", "epochs": 2, "hidden": "64"})
+    with MlflowRun(client, entity, folder / "run") as run:
+        train(config, prepare(config, DATA), DATA.test, run, run.folder, threads=1)
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
-def trained(kmnist_command: Command, store: str) -> Run:
-    done = kmnist_command(
-        "train", "--dataset", "sample", "--epochs", "2", "--hidden", "64", "--threads", "1", "--quiet"
-    )
-    assert done.returncode == 0, done.stderr
+def trained(one_run: Path, store: str) -> Run:
+    """The only run of this test's store."""
+    shutil.copy(one_run, store.removeprefix("sqlite:///"))
     [run] = runs(store)
     return run
 

@@ -24,10 +24,10 @@ from tests.nets import on_valid, train
 from tests.servers import MlflowServer
 
 
-@pytest.fixture
-def server(template_store: Path, tmp_path: Path) -> Iterator[MlflowServer]:
-    folder = tmp_path / "server"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def server(template_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """Each test leaves it running."""
+    folder = tmp_path_factory.mktemp("server")
     shutil.copy(template_store, folder / "mlflow.db")
     server = MlflowServer(folder)
     server.start()
@@ -90,7 +90,7 @@ def test_a_server_killed_during_training_costs_the_training_nothing_and_loses_no
     ]
     assert found.data.metrics["test/accuracy"] == result.test.accuracy
     assert len(client.list_artifacts(run.id, "figures")) == 5
-    [model] = client.search_logged_models([found.info.experiment_id])
+    [model] = client.search_logged_models([found.info.experiment_id], f"source_run_id = '{run.id}'")
     assert model.status == "READY"
 
 

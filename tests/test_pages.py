@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cyclopts import CycloptsError, MissingArgumentError
 
 from kmnist.cli.main import app
 from tests.pages import AFTER_TUTORIAL, PAGES, ROOT, TUTORIAL, agrees, commands, fill, run_page
+from tests.warm import Warm
 
 WORD = re.compile(r"(?:[A-Z_]+=\S+ )*(kmnist [^`|;<>&]+)")
 
@@ -36,10 +38,19 @@ def after_tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a ``kmnist`` that starts at once; the tutorial is run with the one that is installed."""
+    with Warm(tmp_path_factory.mktemp("warm")) as programs:
+        yield programs.folder
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)  # the machine may have other work
 @pytest.mark.parametrize("page", [page for page in PAGES if _has_examples(page)], ids=_name)
-def test_page(page: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page(
+    page: Path, warm: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "kmnist"
     if page == TUTORIAL or AFTER_TUTORIAL in page.read_text():
         shutil.copytree(request.getfixturevalue("after_tutorial"), folder)
@@ -50,7 +61,7 @@ def test_page(page: Path, request: pytest.FixtureRequest, tmp_path: Path, monkey
         fill(folder)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    run_page(page, folder)
+    run_page(page, folder, warm)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

@@ -19,6 +19,8 @@ from kmnist.experiment import NullRun, prepare
 from tests.commands import Command, environment
 from tests.nets import train
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.fixture(scope="module")
 def model(drawn: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -89,7 +91,6 @@ def test_an_unknown_option_is_no_picture(kmnist_command: Command, model: str) ->
     assert "unknown option '--fromat'; did you mean '--format'?" in done.stderr
 
 
-@pytest.mark.figures
 def test_names_of_pictures_are_shown_as_text(kmnist_command: Command, model: str, pictures: Path) -> None:
     names = sorted(str(path).encode("utf-8", "backslashreplace").decode() for path in pictures.iterdir())
     done = kmnist_command("predict", str(pictures), "--model", model, "--explain", "why.png")

@@ -29,16 +29,8 @@ CREATE, OUTPUTS, FINALIZE = "POST .*/logged-models$", "POST .*/runs/outputs", "P
 
 
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path_factory.mktemp("server"))
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="module")
-def shared_proxy(upstream: MlflowServer) -> Iterator[FaultyServer]:
-    with FaultyServer(upstream.url) as proxy:
+def shared_proxy(mlflow_server: MlflowServer) -> Iterator[FaultyServer]:
+    with FaultyServer(mlflow_server.url) as proxy:
         yield proxy
 
 
@@ -60,9 +52,9 @@ def run(proxy: FaultyServer, tmp_path: Path) -> MlflowRun:
 
 
 @pytest.fixture
-def truth(upstream: MlflowServer) -> MlflowClient:
+def truth(mlflow_server: MlflowServer) -> MlflowClient:
     """Asks the server past the proxy."""
-    return MlflowClient(upstream.url)
+    return MlflowClient(mlflow_server.url)
 
 
 PICTURE = confusion_matrix_image(np.eye(10, dtype=np.int64), SPEC)

@@ -1,7 +1,6 @@
 """What every ``Run`` must do, held against each implementation; and what is in MLflow after it."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -21,19 +20,8 @@ from kmnist.tracking.model import save_model
 from kmnist.training.evaluate import predict
 from tests.memory_run import MemoryRun
 from tests.nets import network as build
-from tests.servers import MlflowServer
 
 Open = Callable[[], Run]
-
-
-@pytest.fixture(scope="session")
-def server(template_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copy(template_store, folder / "mlflow.db")
-    server = MlflowServer(folder)
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.slow)])
@@ -41,7 +29,7 @@ def client(request: pytest.FixtureRequest, store: str) -> MlflowClient:
     """A tracking store in a file, and one behind a real server."""
     if request.param == "sqlite":
         return connect(store)
-    return connect(request.getfixturevalue("server").url)
+    return connect(request.getfixturevalue("mlflow_server").url)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,17 +47,6 @@ def trained(store: str, splits: Splits, drawn: Dataset, config: TrainConfig) -> 
     return make
 
 
-@pytest.fixture
-def server(tmp_path: Path, template_store: Path) -> Iterator[MlflowServer]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    (folder / "mlflow.db").write_bytes(template_store.read_bytes())
-    running = MlflowServer(folder)
-    running.start()
-    yield running
-    running.kill()
-
-
 def told(client: MlflowClient, run: Run) -> dict[str, object]:
     """All that a run says but ids, and where it is."""
     source = collect(client, run)
@@ -78,7 +67,7 @@ def told(client: MlflowClient, run: Run) -> dict[str, object]:
 
 @pytest.mark.slow
 def test_runs_are_carried_to_a_server(
-    trained: Train, kmnist_command: Command, server: MlflowServer, store: str
+    trained: Train, kmnist_command: Command, mlflow_server: MlflowServer, store: str
 ) -> None:
     above = trained("above")
     below = trained("below", stop=True, **{"mlflow.parentRunId": above})
@@ -87,10 +76,10 @@ def test_runs_are_carried_to_a_server(
     here.set_tag(above, "mlflow.note.content", f"see [it](#/experiments/0/runs/{below}?workflowType=machine_learning)")
     done = kmnist_command("runs", "export", "both.zip", above)
     assert done.returncode == 0, done.stderr
-    there, began = connect(server.url), here.get_run(above).info.start_time
+    there, began = connect(mlflow_server.url), here.get_run(above).info.start_time
     broken_off = there.create_experiment("carried")  # an import that made a run, and sent nothing
     there.create_run(broken_off, began, {"imported.from": above}, "above")
-    arguments = ("runs", "import", "both.zip", "--tracking-uri", server.url, "--experiment-name", "carried")
+    arguments = ("runs", "import", "both.zip", "--tracking-uri", mlflow_server.url, "--experiment-name", "carried")
     done = kmnist_command(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     found = there.get_experiment_by_name("carried")
@@ -107,7 +96,7 @@ def test_runs_are_carried_to_a_server(
     assert tags["study.best_run"] == new[below].info.run_id
     assert f"#/experiments/{experiment}/runs/{new[below].info.run_id}?" in tags["mlflow.note.content"]
     assert new[below].data.tags["mlflow.parentRunId"] == new[above].info.run_id
-    assert load_model(f"runs:/{new[above].info.run_id}/model", tracking_uri=server.url)
+    assert load_model(f"runs:/{new[above].info.run_id}/model", tracking_uri=mlflow_server.url)
     assert list(Path("runs").glob("*/journal.jsonl")) == []
     again = kmnist_command(*arguments)
     assert again.stdout.count("is there already") == 2

@@ -18,6 +18,8 @@ from kmnist.tuning.definition import Definition, parse
 from kmnist.tuning.interactive import interactive_page
 from kmnist.tuning.table import best_trial, chosen_of, trials_table
 
+pytestmark = pytest.mark.figures
+
 START = datetime(2026, 1, 1, 12)
 DEFINITION = parse({"arch": "plain", "search": {"hidden": None, "learning_rate": None, "optimizer": None}})[0]
 
@@ -86,7 +88,6 @@ def test_layers_are_put_together_again() -> None:
     assert chosen_of(STUDY[1], DEFINITION) == {"hidden": [65, 70], "learning_rate": 0.0011, "optimizer": "adam"}
 
 
-@pytest.mark.figures
 @pytest.mark.parametrize(
     "trials",
     [
