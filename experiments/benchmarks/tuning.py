@@ -3,7 +3,6 @@
 python -m experiments.benchmarks.tuning workers --rounds 2 --trials 16 --epochs 10
 python -m experiments.benchmarks.tuning pruning
 python -m experiments.benchmarks.tuning overhead --study plain
-python -m experiments.benchmarks.tuning storage --storage postgresql://user@host/empty_database
 """
 
 import os
@@ -11,21 +10,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import Counter
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cyclopts
-from optuna.trial import TrialState
 
 from kmnist.cli.options import DataDir, Storage, TrackingUri
 from kmnist.tracking import connect
-from kmnist.tuning.claims import Claim, Nothing, claim
-from kmnist.tuning.definition import parse
-from kmnist.tuning.liveness import Liveness, Session
 from kmnist.tuning.storage import open_storage
-from kmnist.tuning.study import TrackedStudy, create_study, find_study, load_study
+from kmnist.tuning.study import TrackedStudy, find_study, load_study
 from kmnist.tuning.table import trials_table
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
@@ -147,50 +140,6 @@ def overhead(*, study: str, storage: Storage = "studies.log", tracking_uri: Trac
         shares.append(1 - in_epochs / row["seconds"])
     shares.sort()
     print(f"{len(shares)} complete trials: median {statistics.median(shares):.1%}, {shares[0]:.1%} to {shares[-1]:.1%}")
-
-
-@app.command
-def storage(*, storage: Storage, trials: int = 500, processes: int = 16) -> None:
-    """Trials that cost nothing, taken by many processes at once: none may be lost, made twice, or fail.
-
-    Parameters
-    ----------
-    storage
-        a file that does not exist yet, or an empty PostgreSQL database
-    trials
-        of the study
-    processes
-        that share them
-    """
-    definition, budget = parse({"sampler": "random", "trials": trials, "search": {"learning_rate": None}})
-    data = {"dataset": "none", "train SHA-256": "none"}
-    study = create_study(open_storage(storage), "storm", definition, budget, data)
-    context = get_context("spawn")
-    workers = [context.Process(target=_take_all, args=(storage,)) for _ in range(processes)]
-    began = time.perf_counter()
-    for process in workers:
-        process.start()
-    for process in workers:
-        process.join()
-    seconds = time.perf_counter() - began
-    ended = study.trials()
-    states = Counter(trial.state.name for trial in ended)
-    rates = {trial.params["learning_rate"] for trial in ended}
-    print(f"{processes} processes, {seconds:.1f} s: {dict(states)}, {len(rates)} different; ", end="")
-    whole = states == {"COMPLETE": trials} and len(rates) == trials and not any(process.exitcode for process in workers)
-    print("none lost, none double, none failed" if whole else "NOT ALL IS WELL")
-    sys.exit(0 if whole else 1)
-
-
-def _take_all(storage: str) -> None:
-    study, liveness, worker = load_study(open_storage(storage), "storm"), Liveness(), str(os.getpid())
-    with Session(study.optuna) as session:
-        while (taken := claim(study, session.id, worker, liveness)) is not Nothing.LEFT:
-            if isinstance(taken, Claim):
-                rate = taken.trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
-                for epoch in range(1, 4):
-                    taken.report(rate, epoch)
-                taken.end(rate, TrialState.COMPLETE)
 
 
 def _tune(folder: Path, data_dir: Path, name: str, *options: str, until: float | None = None) -> TrackedStudy:
