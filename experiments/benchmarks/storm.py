@@ -102,7 +102,7 @@ def main(
 
 def _executor(engine: str, workers: int) -> Executor:
     if engine == "local":
-        CONTEXT.set_forkserver_preload([Storm.__module__])
+        CONTEXT.set_forkserver_preload(["kmnist.tuning.worker"])
         return LocalExecutor(workers)
     from kmnist.jobs.ray import RayExecutor
 
