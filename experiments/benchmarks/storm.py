@@ -20,7 +20,8 @@ from optuna.trial import TrialState
 
 from kmnist.cli.options import Storage
 from kmnist.jobs.executor import Executor
-from kmnist.jobs.local import CONTEXT, LocalExecutor
+from kmnist.jobs.forkserver import CONTEXT
+from kmnist.jobs.local import LocalExecutor
 from kmnist.tuning.claims import Claim, Nothing, claim
 from kmnist.tuning.definition import parse
 from kmnist.tuning.liveness import PREFIX, Liveness, Session, new_id

@@ -7,7 +7,6 @@ from statistics import median
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 #: Chance with which a model that is as good as the other is taken for worse.
 SIGNIFICANCE = 0.05
@@ -30,6 +29,8 @@ class Lost:
     @property
     def p(self) -> float:
         """How probable it is that as many or more go to the champion, if each pair goes to either by chance."""
+        from scipy.stats import binomtest  # late: seconds that loading a model does not need
+
         pairs = self.worse + self.better
         return float(binomtest(self.worse, pairs, 0.5, alternative="greater").pvalue) if pairs else 1.0
 
