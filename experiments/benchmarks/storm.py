@@ -103,7 +103,7 @@ def main(
 
 def _executor(engine: str, workers: int) -> Executor:
     if engine == "local":
-        CONTEXT.set_forkserver_preload(["kmnist.tuning.worker"])
+        CONTEXT.set_forkserver_preload(["kmnist.cli.options", "kmnist.jobs.local", "psycopg"])
         return LocalExecutor(workers)
     from kmnist.jobs.ray import RayExecutor
 
@@ -136,8 +136,10 @@ def _is_whole(study: TrackedStudy, trials: int) -> bool:
     ended = study.trials()
     states = Counter(trial.state.name for trial in ended)
     double = len(ended) - len({trial.params.get("learning_rate") for trial in ended})
-    curves = [trial.params and dict.fromkeys(range(1, EPOCHS + 1), trial.params["learning_rate"]) for trial in ended]
-    wrong = sum(trial.intermediate_values != curve for trial, curve in zip(ended, curves))
+    wrong = sum(
+        trial.intermediate_values != {epoch: trial.params.get("learning_rate") for epoch in range(1, EPOCHS + 1)}
+        for trial in ended
+    )
     print(f"{dict(states)}, {trials - states['COMPLETE']} lost, {double} double, {wrong} wrong", flush=True)
     return states == {"COMPLETE": trials} and not double and not wrong
 

@@ -112,7 +112,7 @@ def _seconds_of_bare_trainings(count: int, data_dir: Path, epochs: int) -> float
     processes = [context.Process(target=_train_bare, args=(data_dir, epochs, ready, seconds)) for _ in range(count)]
     for process in processes:
         process.start()
-    found = [seconds.get() for _ in processes]
+    found: list[float] = [seconds.get() for _ in processes]
     for process in processes:
         process.join()
     return max(found)
