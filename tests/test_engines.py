@@ -9,9 +9,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 from optuna.storages import InMemoryStorage
 
-from kmnist.errors import StudyError
+from kmnist.errors import SettingError, StudyError
+from kmnist.jobs.engine import Engine, Seat
 from kmnist.jobs.executor import Executor
 from kmnist.jobs.local import LocalExecutor
 from kmnist.jobs.reach import require_reachable
@@ -104,3 +106,38 @@ def test_an_address_that_is_another_machine_for_each_node_is_refused(
     with nullcontext() if wrong is None else pytest.raises(StudyError, match=wrong):
         require_reachable(OnManyMachines(), At(storage), tracking)
     require_reachable(OnManyNodes(), At(storage), tracking)
+
+
+def test_each_worker_has_a_device_of_its_own_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmnist.training.compute.resolve_device", torch.device)  # as if they were there
+    for engine in (Engine(workers=3, devices=("cuda:0", "cuda:1")), Engine(workers="auto", devices=("cuda:0", "cpu"))):
+        with engine.open() as executor:
+            found = engine.seats(executor)
+        assert found == [Seat(device, 1) for device in (*engine.devices, "cuda:0")[: len(found)]]
+        assert len(found) == (3 if engine.workers == 3 else 2)
+
+
+@pytest.mark.parametrize(
+    ("devices", "cores", "seats"),
+    [
+        (["cuda:0", "cuda:1"], 16, [Seat("cuda:0", 1), Seat("cuda:1", 1)]),
+        (["cuda"], 16, [Seat("cuda", None)]),
+        (["cpu"], 3, [Seat("cpu", 1)] * 3),
+        (["cpu"], 1, [Seat("cpu", None)]),  # as many threads as are fastest
+    ],
+)
+def test_auto_is_a_worker_for_each_gpu_or_for_each_core_where_there_is_none(
+    devices: list[str], cores: int, seats: list[Seat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmnist.training.compute.resolve_devices", lambda: devices)
+    monkeypatch.setattr("kmnist.training.compute.available_cores", lambda: cores)
+    engine = Engine(workers="auto")
+    with engine.open() as executor:
+        assert engine.seats(executor) == seats
+
+
+def test_what_is_of_no_use_to_local_workers_or_does_not_exist_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"ray_address, num_gpus: of no use to engine=local; add --engine ray"):
+        Engine(address="host:6379", gpus=0.5).open()
+    with pytest.raises(SettingError, match=r"device=cuda:99: cannot be used on this machine"):
+        Engine(devices=("cpu", "cuda:99")).open()

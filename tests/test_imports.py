@@ -30,7 +30,7 @@ for was, now in zip(before, state()):
 #: What a worker does first, in a process that has imported what the server that it is forked from has.
 FORKED = """
 import importlib, sys, threading
-from kmnist.jobs.local import DATABASE, IMPORTED
+from kmnist.jobs.forkserver import DATABASE, IMPORTED
 for name in [*IMPORTED, *DATABASE]:
     importlib.import_module(name)
 assert threading.active_count() == 1  # a fork would lose others in mid-work
@@ -41,6 +41,22 @@ late = [name for name in sys.modules if name not in before]
 heavy = [name for name in late if name.startswith(("alembic.ddl", "mlflow.store.tracking.db", "sqlalchemy.orm"))]
 assert len(late) < 100 and not heavy, (len(late), heavy)
 """
+
+
+#: Until the server has begun to import, the command has imported nothing that takes seconds.
+BEGUN = """
+import sys
+from kmnist.cli.engine import EngineOptions
+from kmnist.jobs import forkserver
+def begun(): assert not {"mlflow", "optuna", "pandas", "torch"} & set(sys.modules); print("begun")
+forkserver.ensure_running = begun
+EngineOptions().begin("http://127.0.0.1:1")
+"""
+
+
+def test_the_server_of_workers_imports_beside_its_command() -> None:
+    done = subprocess.run([sys.executable, "-c", BEGUN], capture_output=True, text=True)
+    assert done.stdout == "begun\n", done.stderr
 
 
 @pytest.mark.slow

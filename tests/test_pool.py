@@ -13,7 +13,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from kmnist.errors import StudyError
-from kmnist.jobs.local import CONTEXT, LocalExecutor, LocalJob
+from kmnist.jobs.forkserver import CONTEXT
+from kmnist.jobs.local import LocalExecutor, LocalJob
 from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim
 from kmnist.tuning.liveness import Liveness, Session
 from kmnist.tuning.space import suggest

@@ -1,9 +1,9 @@
 """What a study costs, and what its parts bring. Every figure of a study in the README is from here.
 
 python -m experiments.benchmarks.tuning workers --rounds 2 --trials 16 --epochs 10
+python -m experiments.benchmarks.tuning bare
 python -m experiments.benchmarks.tuning pruning
 python -m experiments.benchmarks.tuning overhead --study plain
-python -m experiments.benchmarks.tuning storage --storage postgresql://user@host/empty_database
 """
 
 import os
@@ -11,24 +11,30 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import Counter
 from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cyclopts
-from optuna.trial import TrialState
 
 from kmnist.cli.options import DataDir, Storage, TrackingUri
+from kmnist.config import TrainConfig
+from kmnist.data import load_dataset
+from kmnist.experiment import prepare
+from kmnist.experiment.train import resolve_compute
+from kmnist.models.build import build
+from kmnist.settings import as_flags
 from kmnist.tracking import connect
-from kmnist.tuning.claims import Claim, Nothing, claim
-from kmnist.tuning.definition import parse
-from kmnist.tuning.liveness import Liveness, Session
+from kmnist.training.compute import set_threads
+from kmnist.training.fit import fit
 from kmnist.tuning.storage import open_storage
-from kmnist.tuning.study import TrackedStudy, create_study, find_study, load_study
+from kmnist.tuning.study import TrackedStudy, find_study, load_study
 from kmnist.tuning.table import trials_table
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
+SAME = {"arch": "plain", "hidden": "512,256,128,64", "batch_size": "128", "optimizer": "adam"}
 NOTHING = ["--confirm-seeds", "0", "--quiet", "--dataset", "kmnist"]
 
 
@@ -50,8 +56,8 @@ def workers(*, data_dir: DataDir = Path("data"), trials: int = 12, epochs: int =
     rounds
         how often each of the two is run
     """
-    same = ["--arch", "plain", "--sampler", "random", "--pruner", "none", "--hidden", "512,256,128,64"]
-    size = ["--batch-size", "128", "--optimizer", "adam", "--trials", str(trials), "--epochs", str(epochs)]
+    same = [*as_flags(SAME).split(), "--sampler", "random", "--pruner", "none"]
+    size = ["--trials", str(trials), "--epochs", str(epochs)]
     ratios: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(rounds):
         seconds = {}
@@ -76,6 +82,54 @@ def _timed(folder: Path, data_dir: Path, *options: str) -> tuple[float, float, f
     first = min(trial.datetime_start.timestamp() for trial in trials if trial.datetime_start)
     last = max(trial.datetime_complete.timestamp() for trial in trials if trial.datetime_complete)
     return first - began, last - first, ended - last
+
+
+@app.command
+def bare(*, data_dir: DataDir = Path("data"), epochs: int = 10, rounds: int = 3) -> None:
+    """Two processes that do nothing but train, against one: what the machine itself makes of a second worker.
+
+    Parameters
+    ----------
+    data_dir
+        folder of the four Kuzushiji-MNIST files
+    epochs
+        of each
+    rounds
+        of one and two in turn
+    """
+    ratios = []
+    for _ in range(rounds):
+        alone, together = (_seconds_of_bare_trainings(count, data_dir, epochs) for count in (1, 2))
+        print(f"one alone {alone:.1f} s, two at once {together:.1f} s", flush=True)
+        ratios.append(2 * alone / together)
+    print(f"two processes against one: {statistics.median(ratios):.2f} times as fast")
+
+
+def _seconds_of_bare_trainings(count: int, data_dir: Path, epochs: int) -> float:
+    """Of the slower one, without their starts."""
+    context = get_context("spawn")
+    ready, seconds = context.Barrier(count), context.SimpleQueue()
+    processes = [context.Process(target=_train_bare, args=(data_dir, epochs, ready, seconds)) for _ in range(count)]
+    for process in processes:
+        process.start()
+    found: list[float] = [seconds.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return max(found)
+
+
+def _train_bare(data_dir: Path, epochs: int, ready: Barrier, seconds: "SimpleQueue[float]") -> None:
+    set_threads(1)
+    config = TrainConfig.parse({**SAME, "epochs": epochs})
+    data = load_dataset("kmnist", data_dir, progress=False)
+    splits = prepare(config, data)
+    model = build(config.net, data.spec)
+    compute = resolve_compute(config, model, splits.train, "cpu", 1)
+    ready.wait()
+    began = time.perf_counter()
+    for _ in fit(model, splits.train, splits.valid, config, compute):
+        pass
+    seconds.put(time.perf_counter() - began)
 
 
 @app.command
@@ -147,50 +201,6 @@ def overhead(*, study: str, storage: Storage = "studies.log", tracking_uri: Trac
         shares.append(1 - in_epochs / row["seconds"])
     shares.sort()
     print(f"{len(shares)} complete trials: median {statistics.median(shares):.1%}, {shares[0]:.1%} to {shares[-1]:.1%}")
-
-
-@app.command
-def storage(*, storage: Storage, trials: int = 500, processes: int = 16) -> None:
-    """Trials that cost nothing, taken by many processes at once: none may be lost, made twice, or fail.
-
-    Parameters
-    ----------
-    storage
-        a file that does not exist yet, or an empty PostgreSQL database
-    trials
-        of the study
-    processes
-        that share them
-    """
-    definition, budget = parse({"sampler": "random", "trials": trials, "search": {"learning_rate": None}})
-    data = {"dataset": "none", "train SHA-256": "none"}
-    study = create_study(open_storage(storage), "storm", definition, budget, data)
-    context = get_context("spawn")
-    workers = [context.Process(target=_take_all, args=(storage,)) for _ in range(processes)]
-    began = time.perf_counter()
-    for process in workers:
-        process.start()
-    for process in workers:
-        process.join()
-    seconds = time.perf_counter() - began
-    ended = study.trials()
-    states = Counter(trial.state.name for trial in ended)
-    rates = {trial.params["learning_rate"] for trial in ended}
-    print(f"{processes} processes, {seconds:.1f} s: {dict(states)}, {len(rates)} different; ", end="")
-    whole = states == {"COMPLETE": trials} and len(rates) == trials and not any(process.exitcode for process in workers)
-    print("none lost, none double, none failed" if whole else "NOT ALL IS WELL")
-    sys.exit(0 if whole else 1)
-
-
-def _take_all(storage: str) -> None:
-    study, liveness, worker = load_study(open_storage(storage), "storm"), Liveness(), str(os.getpid())
-    with Session(study.optuna) as session:
-        while (taken := claim(study, session.id, worker, liveness)) is not Nothing.LEFT:
-            if isinstance(taken, Claim):
-                rate = taken.trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
-                for epoch in range(1, 4):
-                    taken.report(rate, epoch)
-                taken.end(rate, TrialState.COMPLETE)
 
 
 def _tune(folder: Path, data_dir: Path, name: str, *options: str, until: float | None = None) -> TrackedStudy:

@@ -91,7 +91,7 @@ class EngineOptions:
             tracking_uri: that they will connect to.
         """
         if self.engine == "local":
-            from kmnist.jobs.local import warm_up
+            from kmnist.jobs.forkserver import warm_up
 
             warm_up(tracking_uri)
         named = self.devices.split(",") if self.devices else [self.device] if self.device != AUTO else []

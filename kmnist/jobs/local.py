@@ -6,33 +6,17 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from multiprocessing import Pipe, get_context, parent_process
+from multiprocessing import Pipe, parent_process
 from multiprocessing.connection import Connection
-from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from typing import NoReturn, Self
 
 from kmnist.errors import Terminated
 from kmnist.jobs.executor import Work
+from kmnist.jobs.forkserver import CONTEXT
 from kmnist.tuning.worker import Worker
 
-#: Workers are forked from a server that has done nothing but import: a copy of this process would have its threads and
-#: locks in mid-work, and a fresh interpreter would take seconds for imports, at every start and after every death.
-CONTEXT = get_context("forkserver")
-IMPORTED = ["kmnist.jobs.worker", "kmnist.tracking", "sklearn.model_selection", "torch._dynamo"]
-DATABASE = ["mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite"]  # to track without a server
 BEAT_SECONDS = 1.0
-
-
-def warm_up(tracking_uri: str | None) -> None:
-    """Let the server begin to import, while this process does so, too.
-
-    Args:
-        tracking_uri: that the workers will connect to; ``None``: the environment's, else a database of this machine.
-    """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
-    CONTEXT.set_forkserver_preload(IMPORTED if uri.startswith("http") else [*IMPORTED, *DATABASE])
-    ensure_running()
 
 
 class LocalJob:
