@@ -133,8 +133,8 @@ def test_a_worker_without_a_study_says_so_once(service: None) -> None:
 
 def test_workers_share_a_study(service: None) -> None:
     options = "--dataset sample --hidden 16 --epochs 2 --trials 4 --pruner none --sampler random --confirm-seeds 0"
-    settings = {"KMNIST_STUDY": "team", "KMNIST_STUDY_OPTIONS": f"{options} --threads 1"}
-    compose("up", "--scale", "worker=2", "worker", **settings)
+    options += " --threads 1"
+    compose("up", "--scale", "worker=2", "worker", KMNIST_STUDY="team", KMNIST_STUDY_OPTIONS=options)
     said = compose("logs", "worker")
     assert "4 complete" in said
     assert "Traceback" not in said

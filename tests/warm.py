@@ -86,8 +86,9 @@ def _serve(listening: socket.socket) -> None:
                 while not given.endswith(b"\n"):
                     given += client.recv(1 << 20)
                 if (process := os.fork()) == 0:
-                    for open_one in (selector, listening, client, *(other for other, _ in running.values())):
-                        open_one.close()
+                    selector.close()
+                    for inherited in (listening, client, *(other for other, _ in running.values())):
+                        inherited.close()
                     for ended in running:
                         os.close(ended)
                     return _become(given.decode(), files)
