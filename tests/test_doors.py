@@ -60,6 +60,30 @@ for given in ({{"data": table, "targets": "label"}}, {{"data": pixels, "targets"
 
 
 @pytest.mark.long
+def test_onnxruntime_runs_what_torch_exports_of_it(
+    registry: str, images: Gray, expected: Predictions, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "images.npy", images.astype(np.float32))
+    printed = elsewhere(
+        registry,
+        tmp_path,
+        f"""
+import mlflow.pytorch, numpy as np, onnxruntime, torch
+images, network = np.load("images.npy"), mlflow.pytorch.load_model({CHAMPION!r})
+several = ({{0: torch.export.Dim("pictures")}},)
+torch.onnx.export(
+    network, (torch.from_numpy(images[:2]),), "model.onnx", dynamo=True, dynamic_shapes=several, verbose=False
+)
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+[answers] = session.run(None, {{session.get_inputs()[0].name: images}})
+assert np.allclose(answers, network(torch.from_numpy(images)).detach().numpy(), atol=1e-4)
+print(*answers.argmax(axis=1))
+""",
+    )
+    assert printed.split() == [str(number) for number in expected.classes]
+
+
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_spark_answers_for_a_column_of_pictures(
     registry: str, images: Gray, expected: Predictions, tmp_path: Path
