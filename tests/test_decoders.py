@@ -107,7 +107,7 @@ def test_processes_that_are_killed_from_outside_cost_no_picture(many: Path) -> N
         parts = []
         for part in decoders.prepared(SHAPE, False):
             parts.append(part)
-            for child in decoders.children[: len(parts) % 3]:
+            for child in decoders.children if len(parts) in (1, 4, 8) else ():
                 child.kill()
     assert joined(parts) == joined([prepare(batch, SHAPE, False) for batch in in_batches(pictures_of(many))])
 
@@ -120,11 +120,11 @@ def test_a_picture_that_crashes_or_hangs_its_decoder_is_an_error_in_its_row(
     pictures = list(pictures_of(many))[:600]
     expected = joined([prepare(batch, SHAPE, False) for batch in in_batches(pictures)])
     spoilt: dict[int, tuple[bytes, str]] = {
-        3: (Crashing(b"x"), "decoding it ended its process twice (SIGSEGV)"),
+        3: (Crashing(b"x"), "decoding it ended the process (SIGSEGV)"),
         4: (Hanging(b"x"), "decoding it took more than 1 s of the processor"),
-        255: (Crashing(b"x"), "decoding it ended its process twice (SIGSEGV)"),
+        255: (Crashing(b"x"), "decoding it ended the process (SIGSEGV)"),
         256: (Hanging(b"x"), "decoding it took more than 1 s of the processor"),
-        599: (Crashing(b"x"), "decoding it ended its process twice (SIGSEGV)"),
+        599: (Crashing(b"x"), "decoding it ended the process (SIGSEGV)"),
     }
     for place, (item, error) in spoilt.items():
         pictures[place] = Picture(pictures[place].name, item)
@@ -159,10 +159,9 @@ def test_an_error_of_ours_is_raised_here(many: Path) -> None:
 def test_processes_that_cannot_begin_are_told(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Decoders(in_batches(list(pictures_of(many))[:600]), 2) as decoders:
         for worker in decoders._workers:
-            monkeypatch.setattr(worker, "_start", worker._start)
             worker.process.kill()
-            worker._start = lambda: None  # type: ignore[method-assign]
-        with pytest.raises(PictureError, match=r"the processes that read pictures .* \(SIGKILL\) before they begin"):
+            monkeypatch.setattr(worker, "_start", lambda: None)
+        with pytest.raises(PictureError, match=r"end before they begin: each ended the process \(SIGKILL\)"):
             list(decoders.prepared(SHAPE, False))
 
 
@@ -182,6 +181,6 @@ def test_a_folder_with_such_pictures_is_answered(many: Path, saved: Path, tmp_pa
     answers = pd.read_csv(BytesIO(done.stdout.encode()), keep_default_na=False)
     assert [Path(name).stem for name in answers["picture"]] == list("abcdef")
     assert [error[:24] for error in answers["error"]] == [
-        *("", "decoding it took more th", "decoding it ended its pr", "", "decoding it ended its pr", "")
+        *("", "decoding it took more th", "decoding it ended the pr", "", "decoding it ended the pr", "")
     ]
-    assert (done.returncode, done.stderr) == (1, "3 of the pictures could not be read; the answers say why\n")
+    assert (done.returncode, done.stderr) == (1, "kmnist: 3 of the pictures could not be read; the answers say why\n")

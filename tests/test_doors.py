@@ -1,7 +1,9 @@
 """The doors of other tools: what they answer with the registered model, where this package is not installed."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 
 from kmnist.data import Dataset
 from kmnist.inference import Predictions
 from kmnist.registry import load_model
 from tests.champion import CHAMPION, Gray, as_csv, as_json, as_text
 from tests.commands import environment
+from tests.servers import free_port, wait_until_it_answers
 
 
 def elsewhere(registry: str, folder: Path, script: str) -> str:
@@ -56,6 +60,30 @@ for given in ({{"data": table, "targets": "label"}}, {{"data": pixels, "targets"
 
 
 @pytest.mark.long
+def test_onnxruntime_runs_what_torch_exports_of_it(
+    registry: str, images: Gray, expected: Predictions, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "images.npy", images.astype(np.float32))
+    printed = elsewhere(
+        registry,
+        tmp_path,
+        f"""
+import mlflow.pytorch, numpy as np, onnxruntime, torch
+images, network = np.load("images.npy"), mlflow.pytorch.load_model({CHAMPION!r})
+several = ({{0: torch.export.Dim("pictures")}},)
+torch.onnx.export(
+    network, (torch.from_numpy(images[:2]),), "model.onnx", dynamo=True, dynamic_shapes=several, verbose=False
+)
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+[answers] = session.run(None, {{session.get_inputs()[0].name: images}})
+assert np.allclose(answers, network(torch.from_numpy(images)).detach().numpy(), atol=1e-4)
+print(*answers.argmax(axis=1))
+""",
+    )
+    assert printed.split() == [str(number) for number in expected.classes]
+
+
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_spark_answers_for_a_column_of_pictures(
     registry: str, images: Gray, expected: Predictions, tmp_path: Path
@@ -80,6 +108,13 @@ for row in table.select(answer("picture").alias("answer")).collect():
     assert printed.split() == [str(part) for pair in zip(expected.classes, expected.kana) for part in pair]
 
 
+def without_us(registry: str, folder: Path) -> dict[str, str]:
+    """An environment in which every Python begins without this package: whoever imports it fails."""
+    (folder / "python").mkdir()
+    (folder / "python" / "sitecustomize.py").write_text("import sys\nsys.modules['kmnist'] = None\n")
+    return {**environment(registry), "PYTHONPATH": str(folder / "python")}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("form", ["json", "csv"])
 def test_mlflow_predicts_files(form: str, registry: str, images: Gray, expected: Predictions, tmp_path: Path) -> None:
@@ -89,11 +124,42 @@ def test_mlflow_predicts_files(form: str, registry: str, images: Gray, expected:
     command = ["-m", "mlflow", "models", "predict", "-m", CHAMPION, "-i", "in", "-o", "out", "-t", form]
     done = subprocess.run(
         [sys.executable, *command, "--env-manager", "local"],
-        capture_output=True, text=True, timeout=100, env=environment(registry), cwd=tmp_path,
+        capture_output=True, text=True, timeout=100, env=without_us(registry, tmp_path), cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     answers = json.loads((tmp_path / "out").read_text())["predictions"]
     assert [row["class"] for row in answers] == expected.classes.tolist()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_mlflow_serves_every_form_of_a_request(
+    registry: str, images: Gray, expected: Predictions, tmp_path: Path
+) -> None:
+    port, table = free_port(), pd.DataFrame({"picture": [as_text(image) for image in images]})
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", CHAMPION, "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--env-manager", "local"],
+            stdout=log, stderr=log, env=without_us(registry, tmp_path), cwd=tmp_path, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_until_it_answers(f"http://127.0.0.1:{port}/ping", process, tmp_path / "log")
+        for body, kind in (
+            as_json("inputs", images.tolist()),
+            as_json("instances", table["picture"].tolist()),
+            as_json("dataframe_split", table.to_dict("split", index=False)),
+            as_json("dataframe_records", table.to_dict("records")),
+            as_csv(table),
+            (table.to_parquet(), "application/vnd.apache.parquet"),
+        ):
+            url = f"http://127.0.0.1:{port}/invocations"
+            answer = requests.post(url, data=body, headers={"Content-Type": kind}, timeout=60)
+            assert answer.status_code == 200, answer.text
+            assert [row["class"] for row in answer.json()["predictions"]] == expected.classes.tolist(), kind
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.mark.long

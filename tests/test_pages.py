@@ -5,9 +5,11 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 from cyclopts import CycloptsError, MissingArgumentError
 
 from kmnist.cli.main import app
@@ -69,11 +71,55 @@ def test_every_command_is_one_that_the_program_knows(page: Path) -> None:
     """Those in running text and in tables, too, and those that cannot be run here."""
     for command in _commands_of_ours(page.read_text()):
         try:
-            app.parse_args(shlex.split(command)[1:], print_error=False, exit_on_error=False)
+            _parse(shlex.split(command)[1:])
         except MissingArgumentError:  # the command's name, in running text
             assert "--" not in command, command
-        except CycloptsError as error:
+        except (CycloptsError, ValueError) as error:
             pytest.fail(f"{command}: {error}")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "measured"], ids=_name)  # by benchmarks
+def test_options_in_tables_are_those_of_a_command(page: Path) -> None:
+    """A table tells an option without the command that its page is about."""
+    names = [name for name in app if not name.startswith("-")]
+    ours = [[name] for name in names] + [[name, inner] for name in names for inner in app[name]]
+    for options in _alone(page.read_text()):
+        assert any(_is_known([*words, *shlex.split(options)]) for words in ours), options
+
+
+def _is_known(words: list[str]) -> bool:
+    try:
+        _parse(words)
+    except MissingArgumentError:  # of the command, or the option's own value: neither is told
+        return True
+    except (CycloptsError, ValueError):
+        return False
+    return True
+
+
+def _parse(words: list[str]) -> None:
+    _, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
+    for name in bound.arguments.get("pictures", ()):  # to which any word goes; the command looks at them
+        if name.startswith("--"):
+            raise ValueError(f"unknown option {name}")
+
+
+def _alone(text: str) -> list[str]:
+    """What is told so in tables, but for rows about other programs."""
+    rows = [row for row in re.sub(r"```.*?```", "", text, flags=re.S).splitlines() if row.startswith("|")]
+    ours = [row for row in rows if not re.search(r"`[^`]*(docker|pip|python -m) ", row)]
+    return [cell for row in ours for cell in re.findall(r"`(--[^`]+)`", row)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_modules_and_entry_points_that_are_told_are_there(page: Path) -> None:
+    text = page.read_text()
+    for module in re.findall(r"python -m (experiments[.\w]*\w)", text):
+        assert find_spec(module), module
+    entries = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+    for command in re.findall(r"mlflow run \. [^`\n|]*", text):
+        entry = re.search(r"(?:-e|--entry-point)[ =](\w+)", command)
+        assert (entry[1] if entry else "main") in entries, command
 
 
 def _commands_of_ours(text: str) -> list[str]:

@@ -262,6 +262,5 @@ def test_what_a_folder_holds_beside_pictures_is_said(saved: Path, drawn: Dataset
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 def test_damaged_files_of_every_kind_are_answered_or_refused() -> None:
-    """``python -m experiments.benchmarks.damage`` reads 2,000."""
-    found = damage(300, seed=1)
+    found = damage(2_000, seed=1)
     assert all(answered + refused for answered, refused, _ in found.values())

@@ -58,7 +58,7 @@ def predict(
     explain
         write a picture of what the network saw, and of what spoke for its answer
     workers
-        processes that read pictures, where there are many [default: as many as cores]
+        processes that read pictures, where there are many; of some hundred, one does [default: as many as cores]
     """
     for name in pictures:
         if name.startswith("-") and name != "-":

@@ -11,7 +11,7 @@ fault of the picture's, which has a second chance.
 import os
 import signal
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -34,6 +34,7 @@ FEW = 4  # batches, for which a second process would not pay
 AHEAD = 3  # batches in memory for each process
 PROCESSOR_SECONDS = 5.0  # for a picture
 CLOCK_SECONDS = 60.0  # the same where nothing is computed, because a disk or a pipe does not answer
+MOST_ENDS = 5  # of processes, one after the other, that were at no picture
 NOWHERE = -1  # the place of a process that is at no picture
 
 
@@ -112,7 +113,7 @@ class _Worker:
             PictureError: it ends before it begins.
             CancelledError: nobody waits for it any more.
         """
-        left, suspects = list(batch), set[int]()
+        left, ends = list(batch), Counter[int]()
         while not self._over:
             try:
                 self._connection.send((left, shape, raw))
@@ -121,11 +122,12 @@ class _Worker:
                 if self._over:
                     break
                 place, reason, is_certain = self._end_of_process()
-                if is_certain or place in suspects:
-                    if place == NOWHERE:
-                        raise PictureError(f"the processes that read pictures {reason} before they begin") from None
+                ends[place] += 1
+                if ends[NOWHERE] == MOST_ENDS:
+                    told = f"the processes that read pictures end before they begin: each {reason}"
+                    raise PictureError(told) from None
+                if place != NOWHERE and (is_certain or ends[place] == 2):
                     left[place] = Picture(left[place].name, PictureError(f"decoding it {reason}"))
-                suspects.add(place)
                 self._start()
                 continue
             if isinstance(found, Exception):
@@ -144,8 +146,9 @@ class _Worker:
         self._connection, theirs = CONTEXT.Pipe()
         self._place: c_int = CONTEXT.RawValue(c_int, NOWHERE)
         limits = (PROCESSOR_SECONDS, CLOCK_SECONDS)
-        self.process: BaseProcess = CONTEXT.Process(target=_work, args=(theirs, self._place, *limits), daemon=True)
-        self.process.start()
+        process = CONTEXT.Process(target=_work, args=(theirs, self._place, *limits), daemon=True)
+        process.start()
+        self.process: BaseProcess = process
         theirs.close()  # so that the end of the process ends the connection
 
     def _end_of_process(self) -> tuple[int, str, bool]:
@@ -158,7 +161,7 @@ class _Worker:
         if status == -signal.SIGALRM:
             return place, f"had no end after {CLOCK_SECONDS:g} s", True
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
-        return place, f"ended its process twice ({how})", False
+        return place, f"ended the process ({how})", False
 
 
 def cores() -> int:
