@@ -115,7 +115,8 @@ def test_a_model_walks_through_the_service(service: None) -> None:
             wait_until(lambda: asked("serve", "http://serve:8000/ping") == "200", seconds=300)
     assert container("serve") == {"state": "running", "status": 0, "restarts": 0}
     log = compose("logs", "serve")
-    assert log.count("waiting for it") == 1
+    said = [line for line in log.splitlines() if line.endswith("waiting for it")]
+    assert len(said) == len(set(said)) <= 2  # no model of the name, then no alias
     assert "Traceback" not in log
 
 
@@ -154,7 +155,7 @@ def test_the_log_shows_a_failed_login_and_little_else(service: None) -> None:
     time.sleep(60)  # several looks at its health
     log = compose("logs", "mlflow").splitlines()
     assert sum(" 401" in line for line in log) == 1
-    assert not any(word in line for line in log for word in ("Traceback", "Bad git executable", "telemetry"))
+    assert [line for line in log if any(word in line for word in ("Traceback", "Bad git", "telemetry"))] == []
     assert json.loads(compose("ps", "--format", "json", "mlflow").splitlines()[0])["Health"] == "healthy"
     assert json.loads(
         docker("inspect", "--format", "{{json .HostConfig.LogConfig.Config}}", f"{PROJECT}-mlflow-1")
