@@ -1,8 +1,8 @@
 """Many workers at one storage of studies: whether trials are lost or made twice, and when more workers are no faster.
 
-python -m experiments.benchmarks.storm --storage postgresql://user@host/empty_database
-python -m experiments.benchmarks.storm --storage postgresql://user@host/empty_database --engine ray
-python -m experiments.benchmarks.storm --storage postgresql://user@host/empty_database --workers 1 2 4 8 16 \
+python -m experiments.benchmarks.contention --storage postgresql://user@host/empty_database
+python -m experiments.benchmarks.contention --storage postgresql://user@host/empty_database --engine ray
+python -m experiments.benchmarks.contention --storage postgresql://user@host/empty_database --workers 1 2 4 8 16 \
     --trials 160 --epoch-seconds 0.2
 
 Nothing is trained: a trial asks for a setting, reports three epochs and ends, as fast as the storage lets it, or with a
@@ -35,7 +35,7 @@ START_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class Storm:
+class AllTrials:
     """What a worker does: all that is left to do of a study, once so many workers are there."""
 
     storage: str
@@ -89,7 +89,7 @@ def main(
     whole, alone = True, 0.0
     with _executor(engine, max(workers)) as executor:
         for count in workers:
-            study = _weather(executor, storage, trials, count, epoch_seconds)
+            study = _work_on(executor, storage, trials, count, epoch_seconds)
             seconds = _seconds(study)
             alone = alone or seconds * count
             print(
@@ -110,13 +110,13 @@ def _executor(engine: str, workers: int) -> Executor:
     return RayExecutor(None, cpus=1, gpus=0, local_cpus=workers)
 
 
-def _weather(executor: Executor, storage: str, trials: int, workers: int, epoch_seconds: float) -> TrackedStudy:
+def _work_on(executor: Executor, storage: str, trials: int, workers: int, epoch_seconds: float) -> TrackedStudy:
     """Make a study, and have it worked on."""
     definition, budget = parse({"sampler": "random", "trials": trials, "search": {"learning_rate": None}})
     data = {"dataset": "none", "train SHA-256": "none"}
-    study = create_study(open_storage(storage), f"storm-{workers}", definition, budget, data)
-    storm = Storm(storage, study.name, workers, epoch_seconds)
-    jobs = [executor.start(storm, Worker(new_id(), "storm")) for _ in range(workers)]
+    study = create_study(open_storage(storage), f"contention-{workers}", definition, budget, data)
+    todo = AllTrials(storage, study.name, workers, epoch_seconds)
+    jobs = [executor.start(todo, Worker(new_id(), "contention")) for _ in range(workers)]
     for job in jobs:
         job.join(START_SECONDS)
         if job.exitcode != 0:
@@ -145,6 +145,6 @@ def _is_whole(study: TrackedStudy, trials: int) -> bool:
 
 
 if __name__ == "__main__":
-    from experiments.benchmarks.storm import app as importable  # what workers unpickle is not in __main__
+    from experiments.benchmarks.contention import app as importable  # what workers unpickle is not in __main__
 
     importable()
