@@ -24,7 +24,7 @@ from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
 from tests.test_datasets import idx_folder
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.figures]
 CHAMPION = "models:/kmnist@champion"
 
 __all__ = ["idx_folder"]  # a fixture
