@@ -369,6 +369,9 @@ def test_the_champion_is_served(trained: Stack, client: MlflowClient, drawn: Dat
     version = client.create_model_version("kmnist", f"models:/{model.model_id}", model_id=model.model_id)
     promote(client, str(version.version), "champion", drawn, force=True)
     wait_until(lambda: f"serves version {version.version} " in trained.said("serve"))
+    wait_until(
+        lambda: trained.said("serve").count("Application startup complete") == 2
+    )  # the old one answered till now
     trained.wait_until_healthy("serve")
     images = [[[0.0] * 28] * 28] * 2
     got = requests.post(f"{trained.url('serve')}/invocations", json={"inputs": images}, timeout=20)

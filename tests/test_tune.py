@@ -2,13 +2,14 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -269,7 +270,7 @@ def test_a_stopped_workers_trial_is_taken_over_and_when_it_wakes_it_does_no_harm
     wait_until(lambda: Path(address).exists() and find_study(open_storage(address), "s") is not None)
     wait_until(lambda: any(trial.intermediate_values for trial in study_in(address, "s").trials()))
     [worker] = workers_of(psutil.Process(first.pid))
-    worker.suspend()
+    wait_until(lambda: _suspended_without_lock(worker, store))
 
     # As `kmnist tune` does it, but in this process, where a minute is three seconds.
     study = study_in(address, "s")
@@ -292,6 +293,18 @@ def test_a_stopped_workers_trial_is_taken_over_and_when_it_wakes_it_does_no_harm
     assert run.info.run_id == trial.user_attrs["run_id"]
     assert run.data.tags["trial.gone_on"] == "from its first epoch"
     assert [step for step, _ in curve(store, run)] == [1, 2, 3, 4]
+
+
+def _suspended_without_lock(worker: psutil.Process, store: str) -> bool:
+    """Suspend it, but not in a transaction, in which it would lock everybody out of sqlite."""
+    worker.suspend()
+    with closing(sqlite3.connect(store.removeprefix("sqlite:///"), timeout=0)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            worker.resume()
+            return False
+    return True
 
 
 @pytest.mark.long

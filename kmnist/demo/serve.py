@@ -69,3 +69,4 @@ def serve(app: Starlette, taken: socket.socket) -> None:
     logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)  # to be cut off is no error
     with taken:
         server.run([taken])
+    raise KeyboardInterrupt  # nothing else ends it, and now and then asyncio keeps the one that was raised
