@@ -23,7 +23,7 @@ from tests.commands import kmnist_command
 from tests.nets import drawn_images
 from tests.postgres import Postgres, can_run
 from tests.registered import saved
-from tests.servers import MlflowServer
+from tests.servers import MlflowServer, running_mlflow
 
 __all__ = ["browser", "expected", "images", "kmnist_command", "registry", "saved"]  # fixtures
 
@@ -121,12 +121,8 @@ def template_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mlflow_server(template_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """A server for tests that let it live, and find what they put there by names of their own."""
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copy(template_store, folder / "mlflow.db")
-    server = MlflowServer(folder)
-    server.start()
-    yield server
-    server.kill()
+    with running_mlflow(tmp_path_factory.mktemp("server"), template_store) as server:
+        yield server
 
 
 @pytest.fixture

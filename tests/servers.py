@@ -1,11 +1,14 @@
 """Real servers for tests, on loopback, each in a process that ends with its test."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -68,3 +71,16 @@ class MlflowServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+
+@contextmanager
+def running_mlflow(folder: Path, template_store: Path) -> Iterator[MlflowServer]:
+    """A server over ``folder``, made if it is not there, with a store that was copied from an empty one."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(template_store, folder / "mlflow.db")
+    server = MlflowServer(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()

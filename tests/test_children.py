@@ -1,6 +1,5 @@
 """Runs below a run: made once, found again, whatever the server does."""
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from mlflow import MlflowClient
 
 from kmnist.errors import TrackingError
 from kmnist.tracking import ChildRuns, MlflowRun, connect, parent_run, point_to
-from tests.servers import MlflowServer
+from tests.servers import MlflowServer, running_mlflow
 
 PARENT = "mlflow.parentRunId"
 TAGS = {"study": "s", "trial": "7"}
@@ -97,12 +96,8 @@ def test_what_another_machine_may_still_write_to_is_not_shared(
 
 @pytest.fixture
 def server(template_store: Path, tmp_path: Path) -> Iterator[MlflowServer]:
-    (tmp_path / "server").mkdir()
-    shutil.copy(template_store, tmp_path / "server" / "mlflow.db")
-    server = MlflowServer(tmp_path / "server")
-    server.start()
-    yield server
-    server.kill()
+    with running_mlflow(tmp_path / "server", template_store) as server:
+        yield server
 
 
 @pytest.mark.long

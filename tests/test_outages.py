@@ -1,6 +1,5 @@
 """Training with a tracking server that dies, hangs, refuses, or a disk that is full: nothing waits, nothing is lost."""
 
-import shutil
 import subprocess
 import sys
 import threading
@@ -21,18 +20,14 @@ from kmnist.tracking import run as run_module
 from kmnist.training.fit import Epoch
 from tests.commands import Command, environment
 from tests.nets import on_valid, train
-from tests.servers import MlflowServer
+from tests.servers import MlflowServer, running_mlflow
 
 
 @pytest.fixture(scope="module")
 def server(template_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """Each test leaves it running."""
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copy(template_store, folder / "mlflow.db")
-    server = MlflowServer(folder)
-    server.start()
-    yield server
-    server.kill()
+    with running_mlflow(tmp_path_factory.mktemp("server"), template_store) as server:
+        yield server
 
 
 def points(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:

@@ -1,7 +1,6 @@
 """Runs whose process is gone are ended; runs that live are not."""
 
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -18,7 +17,7 @@ from kmnist.tracking import heartbeat as heartbeat_module
 from kmnist.tracking import reap as reap_function
 from tests.commands import Command, environment
 from tests.faulty_server import Fault, FaultyServer, Kind
-from tests.servers import MlflowServer
+from tests.servers import running_mlflow
 
 reap_module = sys.modules[reap_function.__module__]
 KINDS: tuple[Kind, ...] = ("drop request", "drop answer", "cut answer", 401, 429, 500, 503)
@@ -192,33 +191,26 @@ def test_an_outage_at_any_of_its_requests_is_told_in_a_line_and_the_next_reap_do
     kmnist_command: Command, tmp_path: Path, template_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reap_module, "WATCH_SECONDS", 0.01)
-    (tmp_path / "server").mkdir()
-    shutil.copy(template_store, tmp_path / "server" / "mlflow.db")
-    server = MlflowServer(tmp_path / "server")
-    server.start()
-    try:
-        with FaultyServer(server.url) as proxy:
-            client, command = MlflowClient(server.url), ["reap", "--tracking-uri", proxy.url]
-            silent_run(client)
-            assert kmnist_command(*command).returncode == 0
-            paths = {re.sub(r"\?.*", "", name) for name in proxy.requests}
-            assert len(paths) >= 4
-            for path in sorted(paths):
-                for kind in KINDS:
-                    proxy.heal()
-                    run_id = silent_run(client)
-                    proxy.inject(fault := Fault(re.escape(path), kind))
-                    done = kmnist_command(*command)
-                    assert proxy.failed[fault] >= 1
-                    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), (path, kind, done)
-                    assert done.stderr.startswith("kmnist: "), (path, kind, done)
-                    proxy.heal()
-                    assert kmnist_command(*command).returncode == 0
-                    run = client.get_run(run_id)
-                    assert run.info.status == "KILLED"
-                    assert run.data.tags["mlflow.note.content"].count("Ended by") == 1
-    finally:
-        server.kill()
+    with running_mlflow(tmp_path / "server", template_store) as server, FaultyServer(server.url) as proxy:
+        client, command = MlflowClient(server.url), ["reap", "--tracking-uri", proxy.url]
+        silent_run(client)
+        assert kmnist_command(*command).returncode == 0
+        paths = {re.sub(r"\?.*", "", name) for name in proxy.requests}
+        assert len(paths) >= 4
+        for path in sorted(paths):
+            for kind in KINDS:
+                proxy.heal()
+                run_id = silent_run(client)
+                proxy.inject(fault := Fault(re.escape(path), kind))
+                done = kmnist_command(*command)
+                assert proxy.failed[fault] >= 1
+                assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), (path, kind, done)
+                assert done.stderr.startswith("kmnist: "), (path, kind, done)
+                proxy.heal()
+                assert kmnist_command(*command).returncode == 0
+                run = client.get_run(run_id)
+                assert run.info.status == "KILLED"
+                assert run.data.tags["mlflow.note.content"].count("Ended by") == 1
 
 
 def test_too_short_a_silence_is_refused(kmnist_command: Command) -> None:

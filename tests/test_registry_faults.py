@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from tests.commands import Command
 from tests.faulty_server import Fault, FaultyServer, Kind
 from tests.nets import network
 from tests.registered import NAME, holder
-from tests.servers import MlflowServer, free_port
+from tests.servers import free_port, running_mlflow
 
 pytestmark = pytest.mark.long
 KINDS: list[Kind] = ["drop answer", 503, 401, 500, "cut answer"]
@@ -36,12 +35,8 @@ ALIKE = re.compile(r"(?<=/artifacts/).*|(?<=path=).*|\?.*")
 @pytest.fixture(scope="module")
 def proxy(template_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyServer]:
     folder = tmp_path_factory.mktemp("server")
-    shutil.copy(template_store, folder / "mlflow.db")
-    server = MlflowServer(folder)
-    server.start()
-    with FaultyServer(server.url) as proxy:
+    with running_mlflow(folder, template_store) as server, FaultyServer(server.url) as proxy:
         yield proxy
-    server.kill()
 
 
 @pytest.fixture

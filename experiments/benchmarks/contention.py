@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 import cyclopts
 from optuna.trial import TrialState
 
+from experiments.benchmarks.trial_span import trial_span
 from kmnist.cli.options import Storage
 from kmnist.jobs.executor import Executor
 from kmnist.jobs.forkserver import CONTEXT
@@ -90,7 +91,8 @@ def main(
     with _executor(engine, max(workers)) as executor:
         for count in workers:
             study = _work_on(executor, storage, trials, count, epoch_seconds)
-            seconds = _seconds(study)
+            first, last = trial_span(study)
+            seconds = last - first
             alone = alone or seconds * count
             print(
                 f"{count:3} workers: {seconds:6.1f} s, {trials / seconds:6.1f} trials a second, "
@@ -122,13 +124,6 @@ def _work_on(executor: Executor, storage: str, trials: int, workers: int, epoch_
         if job.exitcode != 0:
             print(f"a worker ended with {job.exitcode}; ", end="")
     return study
-
-
-def _seconds(study: TrackedStudy) -> float:
-    trials = study.trials()
-    started = [trial.datetime_start for trial in trials if trial.datetime_start]
-    ended = [trial.datetime_complete for trial in trials if trial.datetime_complete]
-    return (max(ended) - min(started)).total_seconds()
 
 
 def _is_whole(study: TrackedStudy, trials: int) -> bool:

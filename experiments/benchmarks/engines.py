@@ -23,6 +23,7 @@ import cyclopts
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
+from experiments.benchmarks.trial_span import trial_span
 from kmnist.cli.options import Storage
 from kmnist.tracking import connect
 from kmnist.tuning.storage import open_storage
@@ -65,7 +66,8 @@ def machine(*, trials: int = 32, epochs: int = 4, workers: int = 2, images: Imag
                 process.wait()
                 took = time.perf_counter() - began
                 study = load_study(open_storage(storage), "engines")
-                seconds[engine] = _seconds_of_trials(study)
+                first, last = trial_span(study)
+                seconds[engine] = last - first
                 print(
                     f"{engine}: {took:.1f} s, {seconds[engine]:.1f} from the first trial's start to the last one's end"
                 )
@@ -136,13 +138,6 @@ def _wait_for(process: "subprocess.Popen[bytes]", storage: str, complete: int) -
         if study is not None and len(study.trials(TrialState.COMPLETE)) >= complete:
             return
         time.sleep(0.5)
-
-
-def _seconds_of_trials(study: TrackedStudy) -> float:
-    trials = study.trials()
-    started = [trial.datetime_start for trial in trials if trial.datetime_start]
-    ended = [trial.datetime_complete for trial in trials if trial.datetime_complete]
-    return (max(ended) - min(started)).total_seconds()
 
 
 def _is_whole(study: TrackedStudy, client: MlflowClient, trials: int, epochs: int) -> bool:

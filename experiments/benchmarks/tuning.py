@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 import cyclopts
 
+from experiments.benchmarks.trial_span import trial_span
 from kmnist.cli.options import DataDir, Storage, TrackingUri
 from kmnist.config import TrainConfig
 from kmnist.data import load_dataset
@@ -78,9 +79,7 @@ def _timed(folder: Path, data_dir: Path, *options: str) -> tuple[float, float, f
     began = time.time()
     study = _tune(folder, data_dir, "s", *options)
     ended = time.time()
-    trials = study.trials()
-    first = min(trial.datetime_start.timestamp() for trial in trials if trial.datetime_start)
-    last = max(trial.datetime_complete.timestamp() for trial in trials if trial.datetime_complete)
+    first, last = trial_span(study)
     return first - began, last - first, ended - last
 
 
