@@ -32,6 +32,15 @@ def test_the_fewest_threads_that_are_about_as_fast_as_any(seconds: dict[int, flo
     assert torch.get_num_threads() == 1  # as in all tests
 
 
+@pytest.mark.parametrize(("told", "expected"), [("1", 1), ("2,1", 2), ("64", 4), ("many", 4), ("0", 4), (None, 4)])
+def test_no_more_threads_than_openmp_was_told(told: str | None, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "available_cores", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if told:
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert measure_threads(taking({1: 0.004, 2: 0.002, 4: 0.0011})) == expected  # type: ignore[arg-type]
+
+
 def test_every_number_of_threads_that_is_tried() -> None:
     assert [compute._candidates(most) for most in (1, 2, 3, 8)] == [[1], [1, 2], [1, 2, 3], [1, 2, 4, 8]]
 

@@ -35,7 +35,7 @@ class EngineOptions:
             validator=Number(gte=1),
             show_default=False,
             help="of the CPU that each computes with [default: 1; with one worker, as many as trial steps show to be "
-            "fastest]",
+            "fastest, up to OMP_NUM_THREADS]",
         ),
     ] = None
     device: Device = AUTO

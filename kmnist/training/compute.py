@@ -95,6 +95,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _most_threads() -> int:
+    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a number for each level of nesting
+    cores = available_cores()
+    return min(cores, int(told)) if told.isdecimal() and int(told) else cores
+
+
 def measure_threads(step: Callable[[], object], most: int | None = None) -> int:
     """The number of threads to compute with, found by trying: the fewest that are about as fast as any.
 
@@ -103,11 +109,11 @@ def measure_threads(step: Callable[[], object], most: int | None = None) -> int:
 
     Args:
         step: what is going to be done over and over.
-        most: threads to try; ``None``: as many as there are cores.
+        most: threads to try; ``None``: as many as there are cores, or as ``OMP_NUM_THREADS`` allows.
     """
     before, best, best_seconds = torch.get_num_threads(), 1, float("inf")
     try:
-        for threads in _candidates(most or available_cores()):
+        for threads in _candidates(most or _most_threads()):
             torch.set_num_threads(threads)
             seconds = _median_seconds(step)
             if seconds < FASTER * best_seconds:
