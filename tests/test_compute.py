@@ -1,5 +1,7 @@
 """Where and how is computed."""
 
+import platform
+import resource
 import time
 
 import pytest
@@ -74,3 +76,18 @@ def test_threads_and_denormals_hold_within_the_block_only() -> None:
         assert (tiny * 1.0).item() == 0
     assert torch.get_num_threads() == 1
     assert (tiny * 1.0).item() > 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
+def test_a_step_takes_the_memory_that_the_last_one_freed() -> None:
+    def step() -> None:
+        kept = [torch.ones(5_000_000) for _ in range(8)]  # 20 MB each
+        del kept
+
+    with Compute("cpu", "fp32", 1).active():
+        step()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(5):
+            step()
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert faults < 20_000  # 39,000 for each step whose memory is asked for anew
