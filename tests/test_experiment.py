@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kmnist.checkpoint import load_checkpoint
+from kmnist.checkpoint import Checkpoint, load_checkpoint
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset, DataSpec
 from kmnist.errors import CheckpointError, SettingError
-from kmnist.experiment import NullRun, Result, Run, Splits, prepare
+from kmnist.experiment import NullRun, Result, Run, Splits, checkpointer, prepare
 from kmnist.experiment import train as train_experiment
 from kmnist.registry import load_model
 from kmnist.training.compute import Compute
@@ -219,6 +219,17 @@ def test_no_epoch_is_logged_before_its_checkpoint_is_on_disk(
             assert len(load_checkpoint(tmp_path).epochs) >= step
 
     train(config, splits, Watching(), tmp_path)
+
+
+def test_a_checkpoint_is_in_the_order_of_its_file_before_the_thread_that_writes_it_has_it(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = list[Checkpoint]()
+    monkeypatch.setattr(checkpointer, "save_checkpoint", lambda checkpoint, folder: found.append(checkpoint))
+    config = TrainConfig.parse({"arch": "cnn", "channels": "4,8", "epochs": 1, "batch_size": 64})
+    train(config, splits, MemoryRun(), tmp_path)
+    parts = [found[0].model, found[0].best, found[0].optimisation]
+    assert all(tensor.is_contiguous() for part in parts for tensor in part.values())
 
 
 def test_a_checkpoint_of_other_images_is_refused(

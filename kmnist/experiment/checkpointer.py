@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from kmnist import record
@@ -178,4 +179,9 @@ def objective_value(objective: record.Objective, epoch: Epoch) -> float:
 
 
 def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    """In the order in which a file has them: to write them then takes no arithmetic.
+
+    The thread that writes would do that with threads of its own, and where OpenMP counts more threads than cores, those
+    of the training no longer wait for their work awake: on two cores a convolutional net's epoch took a quarter longer.
+    """
+    return {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
