@@ -38,9 +38,9 @@ def cnn(settings: CnnSettings, spec: DataSpec) -> nn.Module:
         kernel, stride = (4, 2) if number == 1 and settings.stride == 2 else (3, 1)
         layers[f"conv{number}"] = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=1, bias=False)
         layers[f"norm{number}"] = nn.BatchNorm2d(outputs)
-        layers[f"relu{number}"] = nn.ReLU()
         if number in halved_after:
             layers[f"pool{number}"] = nn.MaxPool2d(2, ceil_mode=True)
+        layers[f"relu{number}"] = nn.ReLU()  # of the maxima: the same as before them, of a quarter of the numbers
     layers["strongest"] = nn.AdaptiveMaxPool2d(1)
     layers["flatten"] = nn.Flatten()  # (B, channels[-1])
     if settings.dropout:
