@@ -53,9 +53,14 @@ class Habit:
 
 
 def start_ray() -> Executor:
+    """As a job in a shell's background, whose processes inherit that they ignore SIGINT."""
     from kmnist.jobs.ray import RayExecutor
 
-    return RayExecutor(None, cpus=1, gpus=0, local_cpus=2)
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return RayExecutor(None, cpus=1, gpus=0, local_cpus=2)
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 @pytest.fixture(scope="module", params=["local", "ray"])

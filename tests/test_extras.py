@@ -71,7 +71,7 @@ def test_all_is_all() -> None:
     assert Requirement(everything).extras == set(EXTRAS) - {"all"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_plain_installation_predicts(plain: Path, saved: Path, tmp_path: Path) -> None:
     picture = Image.new("L", (100, 100), 255)
     ImageDraw.Draw(picture).line((20, 20, 70, 80), fill=0, width=8)

@@ -59,7 +59,7 @@ def test_the_server_of_workers_imports_beside_its_command() -> None:
     assert done.stdout == "begun\n", done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_imports_no_database_at_its_start(store: str) -> None:
     subprocess.run([sys.executable, "-c", FORKED, store], check=True)
 

@@ -89,7 +89,7 @@ def test_a_server_killed_during_training_costs_the_training_nothing_and_loses_no
     assert model.status == "READY"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_says_that_the_server_went_and_sync_sends_what_waits(
     server: MlflowServer, kmnist_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

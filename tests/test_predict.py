@@ -53,7 +53,14 @@ def test_a_picture_is_read_from_a_pipe(model: str, drawn: Dataset, tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["predict {}/0/a.png", "predict {}", "evaluate --raw"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "predict {}/0/a.png",
+        pytest.param("predict {}", marks=pytest.mark.long),
+        pytest.param("evaluate --raw", marks=pytest.mark.long),
+    ],
+)
 def test_what_decoders_warn_of_is_said_in_one_way(command: str, model: str, tmp_path: Path, store: str) -> None:
     """Pillow warns of pictures as large as this, and reads them."""
     folder = tmp_path / "large"

@@ -79,6 +79,7 @@ def test_seeds_follow_that_of_the_settings_and_are_compared_on_validation(tmp_pa
     assert study.budget.trials == 2
 
 
+@pytest.mark.long
 def test_seeds_that_learn_from_all_images_are_compared_by_nothing(
     store: str, tmp_path: Path, kmnist_command: Command
 ) -> None:

@@ -108,7 +108,7 @@ def curve(store: str, run: Run, metric: str = "valid/accuracy") -> list[tuple[in
     return [(point.step, point.value) for point in MlflowClient(store).get_metric_history(run.info.run_id, metric)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_with_two_workers(store: str, tmp_path: Path, tune: Tune) -> None:
     options = ["--arch", "dropout", "--epochs", "3", "--workers", "2", "--hidden", "32"]
     about = ["--tag", "campaign=autumn", "--note", "Of the study."]
@@ -168,7 +168,7 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path, tune: Tune) -> Non
 
 @pytest.mark.long
 def test_a_command_does_not_answer_for_what_another_is_still_sending(store: str, tmp_path: Path, tune: Tune) -> None:
-    study = ["--study", "shared", "--epochs", "3", "--trials", "1", "--hidden", "16"]
+    study = ["--study", "shared", "--epochs", "3", "--trials", "1", "--hidden", "16", "--confirm-seeds", "0"]
     finish(tune(*study))
     _, [trial, *_] = runs_of(store)
     folder = tmp_path / "runs" / trial.info.run_id
@@ -332,7 +332,7 @@ def test_a_database_that_goes_for_good_ends_the_command_with_a_message(
     assert [trial.state for trial in study_in(address, "s").trials()] == [TrialState.RUNNING]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_study_says_how_to_go_on_and_leaves_no_run_running(
     store: str, tmp_path: Path, tune: Tune
 ) -> None:

@@ -209,6 +209,8 @@ class RayExecutor:
 def _run(pickled: bytes, worker: Worker, beats: Any) -> int:
     import ray
 
+    # Ray cancels by SIGINT, which a cluster ignores that was begun in a shell's background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     node, process = ray.get_runtime_context().get_node_id(), os.getpid()
 
     def send_heartbeats() -> None:
