@@ -156,7 +156,7 @@ def test_the_gate_never_passes_uncompared(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", [KINDS[0], KINDS[2]])
+@pytest.mark.parametrize("kind", KINDS[:3])
 def test_an_alias_moves_or_stays(
     kind: Kind, proxy: FaultyServer, client: MlflowClient, runs: list[str], drawn: Dataset
 ) -> None:

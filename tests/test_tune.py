@@ -168,7 +168,7 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path, tune: Tune) -> Non
 
 @pytest.mark.long
 def test_a_command_does_not_answer_for_what_another_is_still_sending(store: str, tmp_path: Path, tune: Tune) -> None:
-    study = ["--study", "shared", "--epochs", "3", "--trials", "1", "--hidden", "16", "--confirm-seeds", "0"]
+    study = ["--study", "shared", "--epochs", "3", "--trials", "1", "--hidden", "16"]
     finish(tune(*study))
     _, [trial, *_] = runs_of(store)
     folder = tmp_path / "runs" / trial.info.run_id

@@ -20,7 +20,7 @@ from kmnist.experiment.results import Evaluated, Result, log_results
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
 from kmnist.figures import confusion_matrix_image
-from kmnist.metrics import Metrics, confusion_matrix
+from kmnist.metrics import confusion_matrix
 from kmnist.metrics.calibrate import calibrate
 from kmnist.models.build import build
 from kmnist.models.normalise import normalisation
@@ -95,9 +95,12 @@ def train(
         run.log_data(record.TEST, test, splits.spec, splits.source)
     trained = train_epochs(config, splits, run, folder, **options)
     with trained.compute.active():
-        trained.model.load_state_dict(trained.best_weights)
-        tested, log_probabilities = evaluate(trained.model, test, trained.compute.device)
-        test_last = tested if trained.best.number == trained.epochs[-1].number else _evaluate_last(trained, test)
+        trained.model.load_state_dict(trained.last_weights)
+        test_last, log_probabilities = evaluate(trained.model, test, trained.compute.device)
+        tested = test_last
+        if trained.best.number != trained.epochs[-1].number:
+            trained.model.load_state_dict(trained.best_weights)
+            tested, log_probabilities = evaluate(trained.model, test, trained.compute.device)
         calibration = _calibrate(trained, splits.valid)
     result = Result(trained.epochs, trained.best, tested, test_last, trained.seconds)
     if options.get("diagnostics", True):
@@ -108,14 +111,6 @@ def train(
     saved = SavedNetwork(trained.model, config, splits.spec, calibration)
     run.log_model(saved, best.number, linked, best.timestamp_ms)
     return result
-
-
-def _evaluate_last(trained: Trained, test: Images) -> Metrics:
-    """The model keeps its best weights."""
-    trained.model.load_state_dict(trained.last_weights)
-    found, _ = evaluate(trained.model, test, trained.compute.device)
-    trained.model.load_state_dict(trained.best_weights)
-    return found
 
 
 def _calibrate(trained: Trained, valid: Images) -> Calibration:
