@@ -23,11 +23,15 @@ from optuna.trial import TrialState
 from kmnist.checkpoint import FILE_NAME
 from kmnist.config import TrainConfig
 from kmnist.data import load_dataset
+from kmnist.errors import Incomplete
+from kmnist.jobs.course import Places, require_sent
+from kmnist.jobs.engine import Engine
 from kmnist.tracking import ChildRuns, connect
 from kmnist.tracking.journal import LOCK, Journal
+from kmnist.tuning.definition import parse
 from kmnist.tuning.liveness import Session
 from kmnist.tuning.storage import open_storage
-from kmnist.tuning.study import TrackedStudy, find_study, load_study
+from kmnist.tuning.study import TrackedStudy, create_study, find_study, load_study
 from kmnist.tuning.worker import Worker, work
 from tests.commands import Command, environment
 from tests.postgres import Postgres
@@ -166,19 +170,20 @@ def test_a_study_with_two_workers(store: str, tmp_path: Path, tune: Tune) -> Non
     assert list((tmp_path / "runs").iterdir()) == []  # nothing waits, no checkpoint is left
 
 
-@pytest.mark.long
-def test_a_command_does_not_answer_for_what_another_is_still_sending(store: str, tmp_path: Path, tune: Tune) -> None:
-    study = ["--study", "shared", "--epochs", "3", "--trials", "1", "--hidden", "16"]
-    finish(tune(*study))
-    _, [trial, *_] = runs_of(store)
-    folder = tmp_path / "runs" / trial.info.run_id
-    folder.mkdir()
-    with FileLock(folder / LOCK):
-        journal = Journal(folder)
-        journal.append({"op": "tags", "tags": {"a": "b"}})
-        assert "kmnist sync" not in finish(tune(*study))
-    assert "kmnist sync" in finish(tune(*study), status=3)
-    journal.close()
+def test_a_command_does_not_answer_for_what_another_is_still_sending(tmp_path: Path) -> None:
+    definition, budget = parse({"epochs": 9, "search": {"learning_rate": None}})
+    study = create_study(open_storage(str(tmp_path / "studies.log")), "shared", definition, budget, {})
+    study.optuna.set_user_attr("run_id", "the-studys-own")
+    places = Places("", None, "", tmp_path, tmp_path / "runs", Engine(), progress=False)
+    require_sent(places, study)
+    folder = places.work_dir / "the-studys-own"
+    folder.mkdir(parents=True)
+    with closing(Journal(folder)) as journal:
+        with FileLock(folder / LOCK):
+            journal.append({"op": "tags", "tags": {"a": "b"}})
+            require_sent(places, study)
+        with pytest.raises(Incomplete, match="kmnist sync"):
+            require_sent(places, study)
 
 
 @pytest.mark.long
