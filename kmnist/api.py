@@ -96,7 +96,7 @@ def train(
         experiment_name: MLflow experiment of the run.
         run_name: of the run; ``None``: its settings.
         device: ``auto``, ``cpu`` or ``cuda:N``.
-        threads: of the CPU; ``None``: as many as trial steps show to be fastest.
+        threads: of the CPU; ``None``: as many as trial steps show to be fastest, up to ``OMP_NUM_THREADS``.
         on_epoch: is called after each with it and the best so far; what it raises ends the training.
         settings: those of ``kmnist train --help``, with ``_`` for ``-``.
 

@@ -99,7 +99,7 @@ Threads = Annotated[
     Parameter(
         validator=validators.Number(gte=1),
         show_default=False,
-        help="of the CPU to compute with [default: as many as a few trial steps show to be fastest]",
+        help="of the CPU to compute with [default: as many as trial steps show to be fastest, up to OMP_NUM_THREADS]",
     ),
 ]
 OneThread = Annotated[

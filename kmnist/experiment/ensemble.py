@@ -14,8 +14,8 @@ from kmnist.ensembles.config import MOST_MEMBERS, EnsembleConfig, Kind
 from kmnist.ensembles.diversity import disagreement
 from kmnist.ensembles.network import Ensemble, Shifted
 from kmnist.errors import SettingError
-from kmnist.experiment.ensemble_report import Built, MemberRow
-from kmnist.metrics import Metrics, score
+from kmnist.experiment.ensemble_report import Built, Judgement, MemberRow
+from kmnist.metrics import score
 from kmnist.metrics.calibrate import calibrate
 from kmnist.network import SavedNetwork
 from kmnist.record import TrackedRun
@@ -80,18 +80,8 @@ def require_members(members: Sequence[Member], tta: int) -> DataSpec:
 
 
 def held_out(members: Sequence[Member], data: Dataset) -> Images:
-    """The training images that no member was trained on: what all of them kept for validation.
-
-    Raises:
-        SettingError: there are none.
-    """
-    found = data.train[held_out_indices(data.train, [split for member in members for split in member.config.splits])]
-    if not len(found):
-        raise SettingError(
-            "members: each training image was learnt from by one of them, so that none is left to judge them by; train "
-            "them with one --split-seed, and a --valid-fraction above 0"
-        )
-    return found
+    """The training images that no member was trained on: what all of them kept for validation. There may be none."""
+    return data.train[held_out_indices(data.train, [split for member in members for split in member.config.splits])]
 
 
 def answers(members: Sequence[Member], images: Images, tta: int) -> LogProbabilities:
@@ -112,7 +102,7 @@ def build_ensemble(
     weights: Sequence[float] | None,
     valid: Images,
 ) -> Built:
-    """Make one model of members, and measure it on images that none of them was trained on.
+    """Make one model of members, and measure it on images that none of them was trained on, where there are some.
 
     Args:
         kind: of ensemble.
@@ -122,22 +112,20 @@ def build_ensemble(
         weights: of the members, where they have some.
         valid: from :func:`held_out`.
     """
-    told, labels = answers(members, valid, tta), torch.from_numpy(valid.labels)
-    with torch.no_grad():
-        combined = combination.eval()(torch.from_numpy(told))
     network = Ensemble([member.saved.network for member in members], combination, tta).eval()
     config = EnsembleConfig(kind, tta, tuple(member.config for member in members))
-    calibration = calibrate(combined.numpy(), valid) if len(valid) >= LEAST_HELD_OUT else UNCALIBRATED
-    saved = SavedNetwork(network, config, members[0].saved.spec, calibration)
-    differing = disagreement(told)
-    found: list[Metrics] = [score(torch.from_numpy(of_one), labels) for of_one in told]
     shares: Sequence[float | None] = weights or [None] * len(members)
-    others = max(len(members) - 1, 1)
-    rows = [
-        MemberRow(member.run, member.config, found[place], shares[place], float(differing[place].sum() / others))
-        for place, member in enumerate(members)
-    ]
-    return Built(saved, valid, score(combined, labels), rows, differing)
+    rows = [MemberRow(member.run, member.config, share) for member, share in zip(members, shares)]
+    judgement, calibration = None, UNCALIBRATED
+    if len(valid):
+        told, labels = answers(members, valid, tta), torch.from_numpy(valid.labels)
+        with torch.no_grad():
+            combined = combination.eval()(torch.from_numpy(told))
+        found = [score(torch.from_numpy(of_one), labels) for of_one in told]
+        judgement = Judgement(valid, score(combined, labels), found, disagreement(told))
+        if len(valid) >= LEAST_HELD_OUT:
+            calibration = calibrate(combined.numpy(), valid)
+    return Built(SavedNetwork(network, config, members[0].saved.spec, calibration), rows, judgement)
 
 
 def _words(spec: DataSpec) -> str:

@@ -24,6 +24,11 @@ from kmnist.training.evaluate import evaluate
 
 STEP = 1  # the only one
 ACCURACY = Objective.of("valid/accuracy")
+#: What is said of an ensemble that no image judges but those of the test split.
+UNJUDGED = (
+    "Each training image was learnt from by a member: none is left to tell what the ensemble gains, or how sure it may "
+    "be of an answer. Members that are trained with one `--split-seed`, and a `--valid-fraction` above 0, keep some."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,45 +38,39 @@ class MemberRow:
     Attributes:
         run: that it was trained in.
         config: its settings.
-        valid: on the images that no member was trained on.
         weight: that it has among the others; ``None``: a regression has learnt what to make of it.
-        differs: the share of these images for which it names another class, in the mean over the other members.
     """
 
     run: TrackedRun
     config: TrainConfig
-    valid: Metrics
     weight: float | None
-    differs: float
 
 
 @dataclass(frozen=True, eq=False)
-class Built:
-    """An ensemble, measured on images that no member was trained on.
+class Judgement:
+    """What images that no member was trained on say of an ensemble.
 
     Attributes:
-        saved: it.
-        valid: those images.
+        images: those.
         found: what it came to on them.
-        members: in its order.
+        members: what each member came to.
         disagreement: (M, M), the share of the images for which each two members name different classes.
     """
 
-    saved: SavedNetwork
-    valid: Images
+    images: Images
     found: Metrics
-    members: Sequence[MemberRow]
+    members: Sequence[Metrics]
     disagreement: npt.NDArray[np.float64]
 
     @property
-    def best_member(self) -> MemberRow:
-        """The one with the best accuracy, the first of equals."""
-        return min(self.members, key=lambda member: ACCURACY.rank(member.valid.accuracy))
+    def best_member(self) -> int:
+        """The place of the one with the best accuracy, the first of equals."""
+        return min(range(len(self.members)), key=lambda place: ACCURACY.rank(self.members[place].accuracy))
 
     @property
     def gain(self) -> float:
         """Accuracy over that of the best member."""
-        return self.found.accuracy - self.best_member.valid.accuracy
+        return self.found.accuracy - self.members[self.best_member].accuracy
 
     @property
     def diversity(self) -> float:
@@ -80,8 +79,28 @@ class Built:
         return float(pairs.mean()) if len(pairs) else 0.0
 
     @property
+    def differs(self) -> list[float]:
+        """The share of the images for which each member names another class, in the mean over the other members."""
+        return [float(others) for others in self.disagreement.sum(axis=1) / max(len(self.members) - 1, 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """An ensemble.
+
+    Attributes:
+        saved: it.
+        members: in its order.
+        judgement: ``None``: each training image was learnt from by a member.
+    """
+
+    saved: SavedNetwork
+    members: Sequence[MemberRow]
+    judgement: Judgement | None
+
+    @property
     def table(self) -> pd.DataFrame:
-        """A row for each member."""
+        """A row for each member; what nothing judges is missing."""
         rows = [
             {
                 "member": place,
@@ -90,14 +109,16 @@ class Built:
                 "arch": member.config.arch,
                 "seed": member.config.seed,
                 "weight": member.weight,
-                "valid_accuracy": member.valid.accuracy,
-                "valid_loss": member.valid.loss,
                 "test_accuracy": member.run.value(record.TEST, "accuracy"),
-                "differs": member.differs,
             }
             for place, member in enumerate(self.members, start=1)
         ]
-        return pd.DataFrame(rows)
+        judged = self.judgement
+        return pd.DataFrame(rows).assign(
+            valid_accuracy=[found.accuracy for found in judged.members] if judged else np.nan,
+            valid_loss=[found.loss for found in judged.members] if judged else np.nan,
+            differs=judged.differs if judged else np.nan,
+        )
 
 
 def log_ensemble(built: Built, data: Dataset, run: Run, remarks: Sequence[str]) -> Metrics:
@@ -112,28 +133,32 @@ def log_ensemble(built: Built, data: Dataset, run: Run, remarks: Sequence[str]) 
     saved, spec, now = built.saved, built.saved.spec, time.time_ns() // 1_000_000
     about = {record.DATASET: spec.name, record.OFFICIAL: str(spec.official).lower(), record.WHAT: saved.config.arch}
     run.log_tags(about)
-    for split, images in ((record.VALID, built.valid), (record.TEST, data.test)):
-        run.log_data(split, images, spec, data.source)
+    if judged := built.judgement:
+        run.log_data(record.VALID, judged.images, spec, data.source)
+    run.log_data(record.TEST, data.test, spec, data.source)
     test, log_probabilities = evaluate(saved.network, data.test)
     title = f"{spec.name} test split, {saved.config.arch}"
     answered = Answered(title, data.test, spec, log_probabilities.numpy(), saved.calibration)
-    linked = {**split_metrics(record.VALID, built.found), **split_metrics(record.TEST, test)}
-    best = {record.metric(record.BEST, f"valid_{name}"): value for name, value in built.found.as_dict().items()}
-    gained = {record.GAIN: built.gain, record.DIVERSITY: built.diversity}
-    run.log_metrics({**linked, **best, **gained, **answered.thresholds, **answered.sureness(record.TEST)}, STEP, now)
+    linked = split_metrics(record.TEST, test)
+    numbers = {**answered.thresholds, **answered.sureness(record.TEST)}
     table = built.table
+    labels, shown = {record.TEST: data.test.labels}, data.train
+    pictures = dict[str, bytes]()
+    if judged:
+        linked |= split_metrics(record.VALID, judged.found)
+        numbers |= {record.metric(record.BEST, f"valid_{name}"): of for name, of in judged.found.as_dict().items()}
+        numbers |= {record.GAIN: judged.gain, record.DIVERSITY: judged.diversity}
+        pairs = pd.DataFrame(judged.disagreement, index=table["member"], columns=table["member"].astype(str))
+        run.log_file(pairs.to_csv().encode(), f"{record.REPORTS}/disagreement.csv")
+        pictures["members"] = figures.members(table, judged.found.accuracy, judged.disagreement)
+        labels, shown = {record.VALID: judged.images.labels, **labels}, judged.images
+    run.log_metrics({**linked, **numbers}, STEP, now)
     run.log_file(table.to_csv(index=False).encode(), f"{record.REPORTS}/{record.MEMBERS_TABLE}")
-    pairs = pd.DataFrame(built.disagreement, index=table["member"], columns=table["member"].astype(str))
-    run.log_file(pairs.to_csv().encode(), f"{record.REPORTS}/disagreement.csv")
     run.log_file(json.dumps(spec.to_json(), ensure_ascii=False, indent=2).encode(), record.DATA_SPEC)
     run.log_note(_note(built, test, remarks))
     answered.log(run)
-    labels = {record.VALID: built.valid.labels, record.TEST: data.test.labels}
-    pictures = {
-        "members": figures.members(table, built.found.accuracy, built.disagreement),
-        "samples": figures.samples(built.valid.pixels, built.valid.labels, spec),
-        "class_distribution": figures.class_distribution(labels, spec),
-    }
+    pictures["samples"] = figures.samples(shown.pixels, shown.labels, spec)
+    pictures["class_distribution"] = figures.class_distribution(labels, spec)
     for name, png in pictures.items():
         run.log_file(png, f"{record.FIGURES}/{name}.png")
     run.log_model(saved, STEP, linked, now)
@@ -141,35 +166,36 @@ def log_ensemble(built: Built, data: Dataset, run: Run, remarks: Sequence[str]) 
 
 
 def _note(built: Built, test: Metrics, remarks: Sequence[str]) -> str:
-    spec, best = built.saved.spec, built.best_member
+    spec, judged = built.saved.spec, built.judgement
     rows = [
         (
-            f"{place}, `{member.run.run_id}`",
-            f"{member.config.arch} s{member.config.seed}",
-            "" if member.weight is None else f"{member.weight:.3g}",
-            f"{member.valid.accuracy:.2%}",
-            _percent(member.run.value(record.TEST, "accuracy")),
-            f"{member.differs:.2%}",
+            f"{row['member']}, `{row['run_id']}`",
+            f"{row['arch']} s{row['seed']}",
+            "" if pd.isna(row["weight"]) else f"{row['weight']:.3g}",
+            *("" if pd.isna(row[of]) else f"{row[of]:.2%}" for of in ("valid_accuracy", "test_accuracy", "differs")),
         )
-        for place, member in enumerate(built.members, start=1)
+        for _, row in built.table.iterrows()
     ]
     header = ("member, run", "what", "weight", "valid accuracy", "test accuracy", "differs from the others")
     height, width = spec.shape
     more = "".join(f"\n\n{remark}" for remark in remarks)
+    found, kept = UNJUDGED, ("", "")
+    if judged:
+        best = judged.members[judged.best_member].accuracy
+        found = (
+            f"On the {len(judged.images):,} images that no member was trained on: **{judged.found.accuracy:.2%}**, "
+            f"{100 * judged.gain:+.2f} points over the best member ({best:.2%}); two members differ on "
+            f"{judged.diversity:.2%} of them."
+        )
+        kept = ("`members`, ", "`disagreement`, ")
     return f"""{sample_warning(spec.name)}**{built.saved.config.arch}**: test accuracy \
 **{test.accuracy:.2%}**, test loss {test.loss:.4f}.
 
-On the {len(built.valid):,} images that no member was trained on: **{built.found.accuracy:.2%}**, \
-{100 * built.gain:+.2f} points over the best member ({best.valid.accuracy:.2%}); two members differ on \
-{built.diversity:.2%} of them. The test split was evaluated once.{more}
+{found} The test split was evaluated once.{more}
 
 {markdown_table(header, rows)}
 
-**Artifacts.** `figures/`: `members`, `confusion_matrix`, `misclassified`, `samples`, `class_distribution`.
-`reports/`: `members`, `disagreement`, `classification_report`, `per_class`, `confusions`, `predictions`. The model
+**Artifacts.** `figures/`: {kept[0]}`confusion_matrix`, `misclassified`, `samples`, `class_distribution`.
+`reports/`: `members`, {kept[1]}`classification_report`, `per_class`, `confusions`, `predictions`. The model
 takes raw pixels 0..255 of shape (N, {height}, {width}) and gives log-probabilities (N, {len(spec.classes)}).
 """
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.2%}"

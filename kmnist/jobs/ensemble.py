@@ -11,10 +11,10 @@ from kmnist.data import Dataset, load_dataset
 from kmnist.ensembles.choose import choose
 from kmnist.ensembles.config import VOTE, Kind
 from kmnist.ensembles.network import Mean
-from kmnist.errors import DataError, Incomplete
+from kmnist.errors import DataError, Incomplete, SettingError
 from kmnist.experiment.checkpointer import split_metrics
 from kmnist.experiment.ensemble import Member, answers, build_ensemble, held_out, require_members
-from kmnist.experiment.ensemble_report import STEP, Built, log_ensemble
+from kmnist.experiment.ensemble_report import STEP, UNJUDGED, Built, log_ensemble
 from kmnist.jobs.course import Places, View, open_course
 from kmnist.jobs.ensemble_kinds import KINDS, Made, Plan
 from kmnist.jobs.members import Training, fetch_member
@@ -52,6 +52,11 @@ def run_vote(places: Places, view: View, names: Sequence[str], *, best: int | No
     remarks = []
     if best is not None:
         valid = held_out(members, data)
+        if not len(valid):
+            raise SettingError(
+                f"best={best}: each training image was learnt from by a member, so that none is left to choose by; "
+                "train them with one --split-seed, and a --valid-fraction above 0, or let all of them vote"
+            )
         taken = choose(answers(members, valid, tta), valid.labels, best)
         left_out = [member.run.run_id for place, member in enumerate(members) if place not in taken]
         remarks = [f"Chosen from {len(members)} by the loss on {len(valid):,} images, greedily: {len(taken)} members."]
@@ -172,8 +177,9 @@ def _write(
     run.log_tags({record.MEMBERS: ",".join(member.run.run_id for member in members)})
     tag_runs(client, [member.run.run_id for member in members], {f"{record.MEMBER_OF}{run.id}": kind})
     built = build_ensemble(kind, members, made.combination, tta, made.weights, valid)
-    for place, (member, row) in enumerate(zip(members, built.members), start=1):
-        named = split_metrics(f"member_{place:02d}", row.valid)
+    for place, member in enumerate(members):
+        judged = built.judgement.members[place] if built.judgement else None
+        named = split_metrics(f"member_{place + 1:02d}", judged) if judged else {}
         run.log_evaluated(member.model_id, valid, f"{data.spec.name}-{record.VALID}", named, STEP)
     test = log_ensemble(built, data, run, made.remarks)
     for line in _result(built, test):
@@ -181,12 +187,14 @@ def _write(
 
 
 def _result(built: Built, test: Metrics) -> list[str]:
-    best = built.best_member
+    tested = f"{built.saved.config.arch}: test accuracy {test.accuracy:.2%}, loss {test.loss:.4f}"
+    if not (judged := built.judgement):
+        return [tested, UNJUDGED.replace("`", "")]
     return [
-        f"{built.saved.config.arch}: test accuracy {test.accuracy:.2%}, loss {test.loss:.4f}",
-        f"on {len(built.valid):,} images that no member was trained on: {built.found.accuracy:.2%}, "
-        f"{100 * built.gain:+.2f} points over the best member, run {best.run.run_id}; two members differ on "
-        f"{built.diversity:.2%}",
+        tested,
+        f"on {len(judged.images):,} images that no member was trained on: {judged.found.accuracy:.2%}, "
+        f"{100 * judged.gain:+.2f} points over the best member, run {built.members[judged.best_member].run.run_id}; "
+        f"two members differ on {judged.diversity:.2%}",
     ]
 
 

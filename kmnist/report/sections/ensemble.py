@@ -59,9 +59,7 @@ def _table(source: Source, members: pd.DataFrame, report: Report) -> Table:
             letters.get(str(row["run_id"]), f"`{literal(str(row['run_id'])[:12])}`"),
             literal(f"{row['arch']}, seed {row['seed']}"),
             "–" if pd.isna(row["weight"]) else f"{row['weight']:.3g}",
-            f"{row['valid_accuracy']:.2%}",
-            "–" if pd.isna(row["test_accuracy"]) else f"{row['test_accuracy']:.2%}",
-            f"{row['differs']:.2%}",
+            *("–" if pd.isna(row[of]) else f"{row[of]:.2%}" for of in ("valid_accuracy", "test_accuracy", "differs")),
         ]
         for _, row in members.iterrows()
     ]
