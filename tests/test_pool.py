@@ -205,15 +205,15 @@ def test_a_database_that_restarts_and_workers_that_are_killed_end_neither_comman
 
 
 @pytest.mark.timeout(300)
-def test_sixty_four_workers_lose_no_trial_and_make_none_twice(study_address: str, tmp_path: Path) -> None:
+def test_thirty_two_workers_lose_no_trial_and_make_none_twice(study_address: str, tmp_path: Path) -> None:
     workers = Workers(make(study_address, trials=320), tmp_path, "works")
-    run(workers, 64)
+    run(workers, 32)
     trials = workers.study.trials()
     assert [trial.number for trial in trials] == list(range(320))
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 320
     assert [trial.intermediate_values for trial in trials] == [{1: 0.5, 2: 0.5}] * 320
     assert len({trial.params["learning_rate"] for trial in trials}) == 320
-    assert (len(workers.spawned), workers.said) == (64, [])
+    assert (len(workers.spawned), workers.said) == (32, [])
 
 
 def test_time_is_counted_over_commands_and_ends_what_runs(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 def finish(process: "subprocess.Popen[str]", status: int = 0) -> str:
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=250)
     assert process.returncode == status, output
     return output
 
