@@ -4,7 +4,6 @@ import doctest
 import subprocess
 import sys
 
-import mlflow
 import pytest
 
 import kmnist
@@ -30,7 +29,6 @@ def test_importing_it_imports_nothing_that_takes_time() -> None:
 @pytest.mark.parametrize("name", ["train", "evaluate", pytest.param("tune", marks=pytest.mark.long)])
 def test_the_example_runs(name: str, store: str) -> None:
     """In the empty folder that ``store`` has made current."""
-    mlflow.set_tracking_uri(store)  # an address that another test has set would count for more than the environment
     [found] = doctest.DocTestFinder(recurse=False).find(getattr(api, name), name, globs={})
     runner = doctest.DocTestRunner()
     runner.run(found)

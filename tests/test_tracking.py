@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import mlflow
 import psycopg
 import pytest
 
@@ -90,6 +91,12 @@ assert before == (dict(os.environ), logging.getLogger("alembic").level)
     environment = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_connecting_leaves_the_address_of_the_program_around_it(store: str, template_store: Path) -> None:
+    before = mlflow.get_tracking_uri()
+    connect(f"sqlite:///{template_store}")
+    assert mlflow.get_tracking_uri() == before == store
 
 
 PROJECT = {"mlflow.source.type": "PROJECT", "mlflow.project.entryPoint": "main"}

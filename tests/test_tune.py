@@ -232,7 +232,7 @@ def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path, tune: Tune
 def test_a_worker_that_is_stopped_is_replaced_and_its_trial_goes_on_in_the_same_run(
     study_address: str, store: str, tmp_path: Path, kmnist_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kmnist.tuning.pool.SILENT_SECONDS", 4.0)
+    monkeypatch.setattr("kmnist.tuning.pool.SILENT_SECONDS", 8.0)
 
     def epochs_done() -> int:
         study = find_study(open_storage(study_address), "s")
@@ -250,7 +250,7 @@ def test_a_worker_that_is_stopped_is_replaced_and_its_trial_goes_on_in_the_same_
         done = kmnist_command("tune", *SMALL, *study, *slow)
         stopping.result()
     assert done.returncode == 0, done.stderr
-    assert "has given no sign of life for 4 seconds: it is killed, and another goes on with its trial" in done.stdout
+    assert "has given no sign of life for 8 seconds: it is killed, and another goes on with its trial" in done.stdout
     assert done.stdout.count("worker ") == 1  # said once
     [trial] = study_in(study_address, "s").trials()
     assert trial.state == TrialState.COMPLETE

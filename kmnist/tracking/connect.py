@@ -64,7 +64,6 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
     """
     configure_mlflow()
     uri = tracking_uri or mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
     with tracking_errors(f"the tracking server {redact(uri)} cannot be used", WAY_OUT):
         _connect_to_database(uri)
         client = MlflowClient(uri)
