@@ -116,7 +116,9 @@ def test_the_contract_in_mlflow(client: MlflowClient, mlflow_run: MlflowRun, spl
     assert all(path.startswith("images/valid confusion+step+2+timestamp+") for path in images)
 
 
-def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: Splits) -> None:
+def test_the_logged_model(
+    client: MlflowClient, mlflow_run: MlflowRun, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = TrainConfig.parse({"arch": "dropout", "hidden": "16"})
     network = build(config)
     with mlflow_run as run:
@@ -137,6 +139,7 @@ def test_the_logged_model(client: MlflowClient, mlflow_run: MlflowRun, splits: S
 
     pixels = splits.valid.pixels[:7].astype(np.float32)
     expected = predict(network, torch.from_numpy(pixels)).numpy()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", str(client.tracking_uri))
     pyfunc = mlflow.pyfunc.load_model(model.model_uri)
     answers = pyfunc.predict(pixels)
     assert [row["class"] for row in answers] == expected.argmax(axis=1).tolist()

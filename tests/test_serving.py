@@ -34,6 +34,12 @@ from tests.servers import free_port, wait_until_it_answers
 from tests.test_pictures import encoded
 
 
+@pytest.fixture(autouse=True)
+def address(registry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where MLflow's own functions look."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)
+
+
 @pytest.fixture(scope="module")
 def served(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a model is served whose files run a command wherever they are loaded; here they are not."""

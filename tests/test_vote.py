@@ -154,7 +154,9 @@ def test_what_it_says_is_the_mean_of_what_its_members_say(shelf: Shelf) -> None:
     assert "on 240 images that no member was trained on" in "\n".join(lines)
 
 
-def test_it_is_one_registered_model_that_passes_the_gate(shelf: Shelf, made: Run) -> None:
+def test_it_is_one_registered_model_that_passes_the_gate(
+    shelf: Shelf, made: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for run_id in (shelf.runs["0"], made.info.run_id):
         version = register(shelf.client, run_id)
     assert version.tags["arch"] == "vote of 3 plain"
@@ -170,11 +172,8 @@ def test_it_is_one_registered_model_that_passes_the_gate(shelf: Shelf, made: Run
     assert "FAILED: 1.0 measured" not in told
     uri, images = str(shelf.client.tracking_uri), shelf.data.test.pixels[:7]
     expected = load_model(f"models:/{NAME}@champion", tracking_uri=uri).predict(images)
-    mlflow.set_tracking_uri(uri)
-    try:
-        rows = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(images)
-    finally:
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    rows = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(images)
     assert [row["kana"] for row in rows] == expected.kana
 
 
