@@ -84,7 +84,6 @@ print(*answers.argmax(axis=1))
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_spark_answers_for_a_column_of_pictures(
     registry: str, images: Gray, expected: Predictions, tmp_path: Path
 ) -> None:
@@ -132,7 +131,6 @@ def test_mlflow_predicts_files(form: str, registry: str, images: Gray, expected:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_mlflow_serves_every_form_of_a_request(
     registry: str, images: Gray, expected: Predictions, tmp_path: Path
 ) -> None:

@@ -171,7 +171,6 @@ def test_an_experiment_deleted_during_a_run_is_waited_for(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_after_a_full_disk_a_run_goes_on_as_if_nothing_had_been(store: str, small_disk: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kmnist", "train", "--work-dir", str(small_disk)]
     settings = ["--dataset", "sample", "--hidden", "32", "--epochs", "150"]

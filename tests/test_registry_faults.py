@@ -108,7 +108,6 @@ def fail_each(
     return told
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_becomes_one_version(kind: Kind, proxy: FaultyServer, client: MlflowClient, runs: list[str]) -> None:
     def prepare() -> None:
@@ -132,7 +131,6 @@ def test_a_run_becomes_one_version(kind: Kind, proxy: FaultyServer, client: Mlfl
     assert fail_each(proxy, kind, lambda: register(client, runs[0]), prepare, check) >= 5
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_the_gate_never_passes_uncompared(
     kind: Kind, proxy: FaultyServer, client: MlflowClient, runs: list[str], drawn: Dataset
@@ -155,7 +153,6 @@ def test_the_gate_never_passes_uncompared(
     assert fail_each(proxy, kind, do, prepare, check) >= 5
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS[:3])
 def test_an_alias_moves_or_stays(
     kind: Kind, proxy: FaultyServer, client: MlflowClient, runs: list[str], drawn: Dataset

@@ -187,7 +187,6 @@ def test_a_command_does_not_answer_for_what_another_is_still_sending(tmp_path: P
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_kills_lose_no_trial_and_no_epoch(store: str, tmp_path: Path, tune: Tune) -> None:
     """A worker is killed, then everything at once; the same command goes on, and meets the budget."""
     slow = ["--hidden", "256,256", "--batch-size", "16", "--epochs", "5", "--pruner", "none", "--confirm-seeds", "0"]
