@@ -52,7 +52,7 @@ def parse_database(address: str) -> "URL":
 
     try:
         url = make_url(address)
-        if "@" not in (url.host or ""):
+        if "@" not in (url.host or (url.username and url.database) or ""):  # of no host: the password is "@/", or so
             return url
     except (ArgumentError, ValueError):
         pass
