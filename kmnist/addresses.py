@@ -52,7 +52,8 @@ def parse_database(address: str) -> "URL":
 
     try:
         url = make_url(address)
-        if "@" not in (url.host or (url.username and url.database) or ""):  # of no host: the password is "@/", or so
+        behind = f"{url.host}/{url.database}" if url.username else url.host  # a file may well be called a@b
+        if "@" not in (behind or ""):  # as in redact: the last one ends the password
             return url
     except (ArgumentError, ValueError):
         pass

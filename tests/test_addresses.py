@@ -69,6 +69,7 @@ def test_long_texts_take_no_time() -> None:
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="?%"), min_size=1, max_size=20))
 @example("@/")
+@example("@0/")
 def test_a_password_need_not_be_encoded(password: str) -> None:
     url = parse_database(f"postgresql+psycopg://me:{password}@host:5432/studies")
     assert (url.username, url.password, url.host, url.port, url.database) == ("me", password, "host", 5432, "studies")
