@@ -75,7 +75,7 @@ def test_what_others_repeat_on_the_way_is_deleted(
     made = create_run(client, experiment, "a run")
     runs = {run.info.run_id: run.info.lifecycle_stage for run in runs_of(server, experiment)}
     assert runs.pop(made.info.run_id) == "active"
-    assert list(runs.values()) == ["deleted"] * 2
+    assert list(runs.values()) in (["deleted"] * 2, [])  # from 3.18 on, MLflow repeats no creation
 
 
 @pytest.mark.parametrize("kind", [400, 401, 403])

@@ -133,7 +133,8 @@ def test_a_creation_that_mlflow_repeats_by_itself_leaves_one_model(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     proxy.inject(Fault(CREATE, "drop answer", last=1))
     write(run)
-    assert sum(number for name, number in proxy.requests.items() if name.endswith("/logged-models")) == 2
+    creations = sum(number for name, number in proxy.requests.items() if name.endswith("/logged-models"))
+    assert creations in (1, 2)  # from 3.18 on, MLflow repeats none
     assert arrived(truth, run.id) == ALL
 
 

@@ -196,7 +196,7 @@ def test_what_mlflow_writes_into_a_model_that_it_loads_changes_nothing(
     promote(client, make_version(client, model), "champion", drawn, force=True)
     before = set(model.rglob("*"))
     mlflow.pyfunc.load_model(CHAMPION)
-    assert set(model.rglob("*")) > before
+    assert set(model.rglob("*")) >= before  # from 3.18 on, it writes nothing
     assert len(load_model(CHAMPION).predict(drawn.test.pixels[:2])) == 2
 
 

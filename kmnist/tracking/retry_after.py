@@ -6,8 +6,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-#: What an error says of such an answer, by the words of urllib3.
-TOO_BUSY = re.compile("too many (429|503) error responses")
+#: What an error says of such an answer: by the words of urllib3, and from MLflow 3.18 on by those of MLflow.
+TOO_BUSY = re.compile("too many (429|503) error responses|failed with error code (429|503) ")
 MOST_SECONDS = 3600
 
 
