@@ -90,4 +90,4 @@ def test_a_step_takes_the_memory_that_the_last_one_freed() -> None:
         for _ in range(5):
             step()
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-    assert faults < 20_000  # 39,000 for each step whose memory is asked for anew
+    assert faults < 100_000  # 39,000 for each step whose memory is asked for anew: 195,000
