@@ -46,9 +46,8 @@ def test_seeds_are_runs_below_one_and_a_killed_command_goes_on(
     again = subprocess.run(command, cwd=tmp_path, env=environment(store), capture_output=True, text=True, timeout=400)
     assert again.returncode == 0, again.stderr
     parent, begun = runs_of(store)
-    children = [
-        run for run in begun if run.info.status != "KILLED"
-    ]  # it may just have been made, and have no folder yet
+    # A run may just have been made, and have no folder yet, when its command is killed.
+    children = [run for run in begun if run.info.status != "KILLED"]
     lost = {run.data.tags["end_reason"] for run in begun if run not in children}
     assert lost <= {"its process died; begun again elsewhere"}
     assert sorted(run.data.params["seed"] for run in children) == ["7", "8", "9"]
