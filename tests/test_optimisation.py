@@ -9,6 +9,7 @@ from torch import Tensor, nn, optim
 from torch.optim import lr_scheduler
 
 from kmnist.training.optimisation import Optimisation
+from kmnist.training.optimizers import muon
 from kmnist.training.settings import OPTIMIZERS, SCHEDULES, OptimisationSettings
 
 STEPS = 400
@@ -93,6 +94,39 @@ def test_a_state_that_is_loaded_goes_on_bit_for_bit(name: str) -> None:
     assert resumed.learning_rate == optimisation.learning_rate
     assert equal(twin.state_dict(), model.state_dict())
     assert equal(resumed.state_dict(), optimisation.state_dict())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_muon_is_torchs_of_kernels_seen_as_matrices(
+    precision: str, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit in bf16, in which torch's always multiplies; where the processor has none of it, about the same."""
+    monkeypatch.setattr(muon, "resolve_precision", lambda precision_, device: precision)
+    torch.manual_seed(0)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    kernel = nn.Parameter(torch.randn(6, 4, 3, 3).to(memory_format=layout))
+    tall = nn.Parameter(torch.randn(7, 5))
+    twins = [nn.Parameter(muon.as_matrix(weight.data).clone()) for weight in (kernel, tall)]
+    ours = muon.Muon([kernel, tall], 0.01, 0.1)
+    theirs = optim.Muon(twins, 0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for _ in range(5):
+        for weight, twin in zip((kernel, tall), twins):
+            weight.grad = torch.randn_like(weight)
+            twin.grad = muon.as_matrix(weight.grad, like=weight).clone()
+        ours.step()
+        theirs.step()
+    for weight, twin in zip((kernel, tall), twins):
+        difference = (muon.as_matrix(weight.data) - twin).abs().max().item()
+        assert difference < (0.002 if precision == "fp32" else 1e-12)
+
+
+def test_muon_is_made_orthogonal_in_the_precision_of_its_matrix() -> None:
+    torch.manual_seed(0)
+    made = muon.orthogonal(torch.randn(5, 9))
+    assert made.dtype == torch.float32
+    values = torch.linalg.svdvals(made)
+    assert 0.6 < values.min().item() < values.max().item() < 1.3
 
 
 def test_the_state_is_flat_and_named_by_the_weights() -> None:

@@ -31,10 +31,9 @@ class Optimisation:
         self._optimizers: list[torch.optim.Optimizer] = OPTIMIZERS[settings.optimizer](
             model, settings.learning_rate, settings.weight_decay
         )
-        # By the place in memory: an optimizer may have another view of a weight.
-        names = {weight.data_ptr(): name for name, weight in model.named_parameters()}
+        names = {id(weight): name for name, weight in model.named_parameters()}
         self._names = [
-            [names[weight.data_ptr()] for group in optimizer.param_groups for weight in group["params"]]
+            [names[id(weight)] for group in optimizer.param_groups for weight in group["params"]]
             for optimizer in self._optimizers
         ]
         self._average: AveragedModel | None = None
