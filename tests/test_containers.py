@@ -113,6 +113,9 @@ def test_a_model_walks_through_the_service(service: None) -> None:
             if version > 1:
                 wait_until(lambda: "serves version 2 from now on" in compose("logs", "serve"))
             wait_until(lambda: asked("serve", "http://serve:8000/ping") == "200", seconds=300)
+            pixels = {"inputs": [[[0] * 28] * 28]}
+            answer = requests.post("http://127.0.0.1:8000/invocations", json=pixels, timeout=60)
+            assert "kana" in answer.json()["predictions"][0]
     assert container("serve") == {"state": "running", "status": 0, "restarts": 0}
     log = compose("logs", "serve")
     said = [line for line in log.splitlines() if line.endswith("waiting for it")]
@@ -140,6 +143,9 @@ def test_workers_share_a_study(service: None) -> None:
     assert "4 complete" in said
     assert "Traceback" not in said
     assert "team" in compose("run", "--rm", "kmnist", "studies")
+    compose("up", "--detach", "--wait", "dashboard")
+    shown = requests.get("http://127.0.0.1:8080/api/studies", timeout=20).json()["study_summaries"]
+    assert [study["study_name"] for study in shown] == ["team"]
 
 
 def test_a_backup_is_brought_back_and_a_folder_of_roots_is_refused(service: None, tmp_path: Path) -> None:

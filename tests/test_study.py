@@ -23,6 +23,7 @@ from kmnist.errors import SettingError, StudyError
 from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim, release
 from kmnist.tuning.definition import parse
 from kmnist.tuning.liveness import PREFIX, Liveness, Session
+from kmnist.tuning.overview import overview
 from kmnist.tuning.pool import Pool
 from kmnist.tuning.space import suggest
 from kmnist.tuning.storage import open_storage
@@ -159,6 +160,21 @@ def test_a_stopped_command_keeps_its_trials_and_one_that_ended_badly_does_not(
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and nobody has asked for its status
     assert Liveness().is_dead("here", attrs)
     process.wait()
+
+
+def test_at_a_glance_a_machine_that_is_long_silent_works_no_more(tmp_path: Path) -> None:
+    """A container that was killed leaves the name of a host that is no more."""
+    study = make(str(tmp_path / "studies.log"))
+
+    def state() -> str:
+        return overview(open_storage(str(tmp_path / "studies.log")))[0]["state"]
+
+    with Session(study.optuna):
+        assert state() == "running"
+    assert state() == "interrupted"
+    for at, expected in ((time.time(), "running"), (time.time() - 400, "interrupted")):
+        study.optuna.set_user_attr(PREFIX + "gone", {"host": "elsewhere", "pid": 7, "beat": 3, "at": at})
+        assert state() == expected
 
 
 def test_epochs_are_counted_over_all_trials_and_never_exceeded(study_address: str) -> None:

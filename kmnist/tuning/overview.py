@@ -30,7 +30,7 @@ def _row(study: TrackedStudy) -> dict[str, str]:
 
 def _state(study: TrackedStudy, ended: int) -> str:
     attrs, liveness = study.optuna.user_attrs, Liveness()
-    if any(not liveness.is_dead(name.removeprefix(PREFIX), attrs) for name in attrs if name.startswith(PREFIX)):
+    if any(not liveness.seems_dead(name.removeprefix(PREFIX), attrs) for name in attrs if name.startswith(PREFIX)):
         return "running"
     if attrs["out_of_time"]:
         return "out of time"
