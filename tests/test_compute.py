@@ -23,10 +23,10 @@ def taking(seconds: dict[int, float]) -> object:
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        ({1: 0.004, 2: 0.002, 4: 0.0011}, 4),
-        ({1: 0.004, 2: 0.002, 4: 0.002}, 2),
-        ({1: 0.004, 2: 0.0039, 4: 0.0001}, 1),  # a tie goes to fewer
-        ({1: 0.002, 2: 0.02, 4: 0.02}, 1),  # threads that wait for each other
+        ({1: 0.02, 2: 0.01, 4: 0.0055}, 4),
+        ({1: 0.02, 2: 0.01, 4: 0.01}, 2),
+        ({1: 0.02, 2: 0.0195, 4: 0.0005}, 1),  # a tie goes to fewer
+        ({1: 0.01, 2: 0.04, 4: 0.04}, 1),  # threads that wait for each other
     ],
 )
 def test_the_fewest_threads_that_are_about_as_fast_as_any(seconds: dict[int, float], expected: int) -> None:
@@ -40,7 +40,7 @@ def test_no_more_threads_than_openmp_was_told(told: str | None, expected: int, m
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if told:
         monkeypatch.setenv("OMP_NUM_THREADS", told)
-    assert measure_threads(taking({1: 0.004, 2: 0.002, 4: 0.0011})) == expected  # type: ignore[arg-type]
+    assert measure_threads(taking({1: 0.02, 2: 0.01, 4: 0.0055})) == expected  # type: ignore[arg-type]
 
 
 def test_every_number_of_threads_that_is_tried() -> None:

@@ -99,6 +99,11 @@ def test_the_image_is_the_cpus(service: None) -> None:
     assert "built for None" in compose("run", "--rm", "--no-deps", "--entrypoint", "python", "kmnist", "-c", ask)
 
 
+def test_a_container_counts_the_cores_that_it_may_use(service: None) -> None:
+    count = "from kmnist.cores import available_cores; print(available_cores())"
+    assert docker("run", "--rm", "--cpus", "1", "--entrypoint", "python", "kmnist:0.1.0", "-c", count) == "1\n"
+
+
 def test_a_model_walks_through_the_service(service: None) -> None:
     compose("up", "--detach", "serve")
     wait_until(lambda: "waiting for it" in compose("logs", "serve"))

@@ -130,7 +130,7 @@ def test_auto_is_a_worker_for_each_gpu_or_for_each_core_where_there_is_none(
     devices: list[str], cores: int, seats: list[Seat], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kmnist.training.compute.resolve_devices", lambda: devices)
-    monkeypatch.setattr("kmnist.training.compute.available_cores", lambda: cores)
+    monkeypatch.setattr("kmnist.cores.available_cores", lambda: cores)
     engine = Engine(workers="auto")
     with engine.open() as executor:
         assert engine.seats(executor) == seats

@@ -63,7 +63,9 @@ def run(plain: Path, folder: Path, *arguments: str) -> subprocess.CompletedProce
 def test_what_is_installed_is_what_is_here() -> None:
     """The other tests here read the installed package's metadata."""
     provided = metadata.metadata("kmnist").get_all("Provides-Extra") or []
-    assert set(provided) == set(EXTRAS), "pyproject.toml has changed: pip install --no-deps -e ."
+    needed = {Requirement(text).name for text in metadata.requires("kmnist") or () if "extra ==" not in text}
+    told = {Requirement(text).name for text in PROJECT["dependencies"]}
+    assert (set(provided), needed) == (set(EXTRAS), told), "pyproject.toml has changed: pip install --no-deps -e ."
 
 
 def test_all_is_all() -> None:

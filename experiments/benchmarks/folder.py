@@ -20,12 +20,12 @@ from PIL import Image
 from pyarrow import parquet
 
 from kmnist.config import TrainConfig
+from kmnist.cores import available_cores
 from kmnist.data.kmnist import SPEC
 from kmnist.data.sample import TEST_IMAGES, draw_dataset
 from kmnist.models.build import build
 from kmnist.network import SavedNetwork
 from kmnist.prediction.small_png import read_small_png
-from kmnist.prediction.workers import cores
 from kmnist.tracking.model import save_model
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
@@ -34,7 +34,7 @@ TENTH = 10
 
 
 @app.default
-def main(*, arch: str = "plain", pictures: int = 200_000, workers: int = cores(), rounds: int = 3) -> None:
+def main(*, arch: str = "plain", pictures: int = 200_000, workers: int = available_cores(), rounds: int = 3) -> None:
     """Print pictures a second, the most memory of a process, and the ratio to the bare work.
 
     Parameters

@@ -13,12 +13,12 @@ import torch
 
 from experiments.benchmarks.busy import busy_processes
 from kmnist.config import TrainConfig
+from kmnist.cores import available_cores
 from kmnist.data.kmnist import SPEC
 from kmnist.inference import Classifier
 from kmnist.models.build import build
 from kmnist.registry.comparison import compare_speed
 from kmnist.registry.gate import SLOWDOWN
-from kmnist.training.compute import available_cores
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
 

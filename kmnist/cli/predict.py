@@ -71,12 +71,13 @@ def predict(
         require("train", f"--explain {explain}")
         require_writable(explain, "--explain", (".png",))
 
+    from kmnist.cores import available_cores
     from kmnist.inference.pictures import quiet_decoders
     from kmnist.prediction.answers import answers
     from kmnist.prediction.decoding import in_batches
     from kmnist.prediction.skipped import Skipped
     from kmnist.prediction.sources import find_pictures, shard_of
-    from kmnist.prediction.workers import Decoders, cores
+    from kmnist.prediction.workers import Decoders
 
     quiet_decoders()
     skipped = Skipped()
@@ -93,7 +94,7 @@ def predict(
         found = shard_of(found, shard)
         if parts:
             found = parts.without_answered(found)
-        decoders = stack.enter_context(Decoders(in_batches(found), workers or cores()))
+        decoders = stack.enter_context(Decoders(in_batches(found), workers or available_cores()))
 
         from kmnist.cli.prediction_output import print_answers, write_answers
         from kmnist.registry import load_model

@@ -54,7 +54,7 @@ class Engine:
             SettingError: an option is not of this engine, a device does not exist, or a package is missing.
             StudyError: no cluster answers.
         """
-        from kmnist.training.compute import available_cores
+        from kmnist.cores import available_cores
 
         if self.kind == "ray":
             from kmnist.jobs.ray import RayExecutor

@@ -164,11 +164,6 @@ class _Worker:
         return place, f"ended the process ({how})", False
 
 
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _work(connection: Connection, place: c_int, processor_seconds: float, clock_seconds: float) -> None:
     """What the process does."""
     # A terminal sends Ctrl-C to all processes; the command's own ends us.

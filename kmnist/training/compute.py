@@ -13,6 +13,7 @@ from functools import cache
 
 import torch
 
+from kmnist.cores import available_cores
 from kmnist.errors import SettingError
 
 FASTER = 0.85  # of the time with fewer threads: what one more must reach, for it may be taken from others
@@ -106,11 +107,6 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     able = torch.cpu.get_capabilities()
     return "bf16" if able.get("amx_bf16", False) or able.get("avx512_bf16", False) else "fp32"
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _most_threads() -> int:
