@@ -83,6 +83,12 @@ class Judgement:
         """The share of the images for which each member names another class, in the mean over the other members."""
         return [float(others) for others in self.disagreement.sum(axis=1) / max(len(self.members) - 1, 1)]
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """By the names that they have in a run."""
+        best = {record.metric(record.BEST, f"valid_{name}"): of for name, of in self.found.as_dict().items()}
+        return {**best, record.GAIN: self.gain, record.DIVERSITY: self.diversity}
+
 
 @dataclass(frozen=True, eq=False)
 class Built:
@@ -146,8 +152,7 @@ def log_ensemble(built: Built, data: Dataset, run: Run, remarks: Sequence[str]) 
     pictures = dict[str, bytes]()
     if judged:
         linked |= split_metrics(record.VALID, judged.found)
-        numbers |= {record.metric(record.BEST, f"valid_{name}"): of for name, of in judged.found.as_dict().items()}
-        numbers |= {record.GAIN: judged.gain, record.DIVERSITY: judged.diversity}
+        numbers |= judged.metrics
         pairs = pd.DataFrame(judged.disagreement, index=table["member"], columns=table["member"].astype(str))
         run.log_file(pairs.to_csv().encode(), f"{record.REPORTS}/disagreement.csv")
         pictures["members"] = figures.members(table, judged.found.accuracy, judged.disagreement)
@@ -155,7 +160,7 @@ def log_ensemble(built: Built, data: Dataset, run: Run, remarks: Sequence[str]) 
     run.log_metrics({**linked, **numbers}, STEP, now)
     run.log_file(table.to_csv(index=False).encode(), f"{record.REPORTS}/{record.MEMBERS_TABLE}")
     run.log_file(json.dumps(spec.to_json(), ensure_ascii=False, indent=2).encode(), record.DATA_SPEC)
-    run.log_note(_note(built, test, remarks))
+    run.log_note(_note(built, table, test, remarks))
     answered.log(run)
     pictures["samples"] = figures.samples(shown.pixels, shown.labels, spec)
     pictures["class_distribution"] = figures.class_distribution(labels, spec)
@@ -165,7 +170,7 @@ def log_ensemble(built: Built, data: Dataset, run: Run, remarks: Sequence[str]) 
     return test
 
 
-def _note(built: Built, test: Metrics, remarks: Sequence[str]) -> str:
+def _note(built: Built, table: pd.DataFrame, test: Metrics, remarks: Sequence[str]) -> str:
     spec, judged = built.saved.spec, built.judgement
     rows = [
         (
@@ -174,7 +179,7 @@ def _note(built: Built, test: Metrics, remarks: Sequence[str]) -> str:
             "" if pd.isna(row["weight"]) else f"{row['weight']:.3g}",
             *("" if pd.isna(row[of]) else f"{row[of]:.2%}" for of in ("valid_accuracy", "test_accuracy", "differs")),
         )
-        for _, row in built.table.iterrows()
+        for _, row in table.iterrows()
     ]
     header = ("member, run", "what", "weight", "valid accuracy", "test accuracy", "differs from the others")
     height, width = spec.shape
