@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kmnist.data import Dataset
 from kmnist.errors import SettingError
-from kmnist.training.augmentation.augment import Augmentation, mixed_loss
+from kmnist.training.augmentation.augment import Augmentation, mixed_loss, sources
 from kmnist.training.augmentation.parts import Mix
 from kmnist.training.augmentation.settings import PARTS, PRESETS, AugmentSettings
 
@@ -166,6 +167,12 @@ def test_several_maps_are_one_sampling(kana: Tensor) -> None:
     """Two translations that undo each other would blur an image twice if they were two samplings."""
     images, _ = changed(kana, rotation=1e-4, translation=1e-4, shear=1e-4, scaling=1e-6)
     assert torch.allclose(images, kana.float(), atol=1.0)
+
+
+def test_sources_are_torchs_grid() -> None:
+    matrices = torch.randn(5, 2, 3, generator=generator())
+    grid = F.affine_grid(matrices, [5, 1, 20, 30], align_corners=False)
+    assert torch.allclose(sources(matrices, (20, 30)), grid, atol=1e-5)
 
 
 def test_presets_are_settings_that_can_be_changed_one_by_one() -> None:

@@ -10,10 +10,11 @@ from kmnist.training.augmentation.parts import Draw, Part
 
 def _matrix(draw: Draw, rows: list[list[Tensor | float]]) -> Tensor:
     """(B, 2, 3) from its entries, each (B,) or the same for all."""
-    whole = torch.empty(draw.count, 2, 3, device=draw.generator.device)
+    whole = torch.zeros(draw.count, 2, 3, device=draw.generator.device)
     for row, entries in enumerate(rows):
         for column, entry in enumerate(entries):
-            whole[:, row, column] = entry
+            if isinstance(entry, Tensor) or entry:
+                whole[:, row, column] = entry
     return whole
 
 

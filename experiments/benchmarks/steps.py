@@ -1,0 +1,121 @@
+"""Other ways to make the steps of an epoch: does the net gain by ``torch.compile``, or by weights kept in bf16?
+
+    python -m experiments.benchmarks.steps --rounds 3
+    python -m experiments.benchmarks.steps --rounds 3 --arch cnn
+
+Each trains the same net on the 54,000 training images with Adam, round after round in turn. Compiling needs a C++
+compiler; what it takes is told, and is not in the epochs. Quote the ratios.
+"""
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cyclopts
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from experiments.benchmarks.training import MEAN, STD
+from kmnist.cli.options import DataDir, Threads
+from kmnist.config import TrainConfig
+from kmnist.data.kmnist import SPEC, load_kmnist
+from kmnist.experiment import Splits, prepare
+from kmnist.experiment.train import resolve_compute
+from kmnist.models.build import build
+from kmnist.models.normalise import Normalise
+from kmnist.training.compute import Compute
+from kmnist.training.fit import fit
+
+app = cyclopts.App(help=__doc__, help_format="plaintext")
+
+
+@app.default
+def main(
+    *,
+    arch: str = "plain",
+    data_dir: DataDir = Path("data"),
+    batch_size: int = 128,
+    rounds: int = 3,
+    threads: Threads = None,
+) -> None:
+    """Print the median seconds of an epoch of each way, and how many times ours that is.
+
+    Parameters
+    ----------
+    arch
+        the net, with its default settings
+    data_dir
+        folder of the four Kuzushiji-MNIST files
+    batch_size
+        images in one step
+    rounds
+        how often each way is gone
+    threads
+        of all [default: as many as our training takes here]
+    """
+    config = TrainConfig.parse({"arch": arch, "batch_size": batch_size, "epochs": 2, "dataset": "kmnist"})
+    splits = prepare(config, load_kmnist(data_dir))
+    compute = resolve_compute(config, net(config), splits.train, "cpu", threads)
+    torch.set_num_threads(compute.threads)
+    ways: dict[str, Callable[[], float]] = {
+        "ours": lambda: fitted(net(config), config, splits, compute),
+        "compiled": lambda: fitted(compiled(net(config)), config, splits, compute),
+    }
+    if compute.precision == "bf16":
+        ways["bf16 copies of the weights"] = lambda: copied(net(config), config, splits, compute)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            seconds[name].append(way())
+            whole = time.perf_counter() - began
+            print(f"round {number + 1}  {name:28s}{seconds[name][-1]:7.2f} s, with all {whole:.1f} s", flush=True)
+    print(f"\n{arch}, batch {batch_size}, {compute.threads} threads, {compute.precision}; median of {rounds} rounds")
+    for name, found in seconds.items():
+        ratio = statistics.median(theirs / mine for mine, theirs in zip(seconds["ours"], found))
+        print(f"{name:28s}{statistics.median(found):7.2f} s   {ratio:5.2f} x ours")
+
+
+def net(config: TrainConfig) -> nn.Module:
+    """Pixels (B, 28, 28) from 0 to 255 -> log-probabilities (B, 10)."""
+    return build(config.net, SPEC, normalise=Normalise(MEAN, STD))
+
+
+def compiled(network: nn.Module) -> nn.Module:
+    """The same net, compiled when it is first used; its weights are those of ``network``."""
+    torch.compiler.reset()
+    network.compile()
+    return network
+
+
+def fitted(network: nn.Module, config: TrainConfig, splits: Splits, compute: Compute) -> float:
+    """Seconds of the second epoch's training, by our loop: the first warms up, or compiles."""
+    epochs = list(fit(network, splits.train, splits.valid, config, compute))
+    return len(splits.train) / epochs[-1].images_per_second
+
+
+def copied(network: nn.Module, config: TrainConfig, splits: Splits, compute: Compute) -> float:
+    """The same with a copy of all weights in bf16, made anew at each step, in the place of autocast's casts."""
+    twin = copy.deepcopy(network).bfloat16()
+    weights, copies = (list[Tensor](of.parameters()) for of in (network, twin))
+    pixels, labels = torch.from_numpy(splits.train.pixels), torch.from_numpy(splits.train.labels).long()
+    adam = torch.optim.Adam(weights, config["learning_rate"], fused=True)
+    with compute.active():
+        for _ in range(2):
+            began = time.perf_counter()
+            for batch in torch.randperm(len(labels)).split(config["batch_size"]):
+                with torch.no_grad():
+                    torch._foreach_copy_(copies, weights)
+                images = pixels.index_select(0, batch).bfloat16()
+                F.nll_loss(twin(images).float(), labels.index_select(0, batch)).backward()
+                for weight, of in zip(weights, copies):
+                    weight.grad, of.grad = None if of.grad is None else of.grad.float(), None
+                adam.step()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    app()
