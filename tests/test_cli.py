@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from kmnist import record
-from kmnist.checkpoint import load_checkpoint
+from kmnist.checkpoint import load_checkpoint, save_checkpoint
 from kmnist.cli.main import app
 from kmnist.config import TrainConfig
 from kmnist.experiment import NullRun, prepare, train
+from kmnist.training.compute import Compute
 from tests.commands import Command, environment
 from tests.nets import drawn_images, on_valid
 
@@ -139,6 +141,24 @@ def test_killed_at_once_and_resumed_is_uninterrupted(store: str, kmnist_command:
     again = kmnist_command("train", "--resume", run_id)
     assert again.returncode == 1
     assert "A finished run keeps none" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_resumed_run_computes_as_before_or_as_is_said(store: str, kmnist_command: Command, tmp_path: Path) -> None:
+    with training(store, tmp_path, "--epochs", "100", "--threads", "1") as process:
+        process.kill()
+    run_id = only_run(store).info.run_id
+    folder = tmp_path / "runs" / run_id
+    on_gpu = Compute("cuda:9", "fp32", 2)
+    save_checkpoint(replace(load_checkpoint(folder), compute=on_gpu), folder)
+    gone = kmnist_command("train", "--resume", run_id)
+    assert gone.returncode == 1
+    assert f"run {run_id} computed on cuda:9, which cannot be used on this machine; with --device cpu" in gone.stderr
+    resumed = kmnist_command("train", "--resume", run_id, "--device", "cpu", "--threads", "1")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "goes on with device cpu, not cuda:9, threads 1, not 2: the last digits" in resumed.stdout
+    tags = only_run(store).data.tags
+    assert (tags["device"], tags["threads"]) == ("cpu", "1")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from kmnist.cli.printer import Printer
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.experiment import Result
+from kmnist.training.compute import Compute
 from kmnist.training.fit import Epoch
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class Screen(Printer):
         """What to name when it is to be resumed."""
         if not self._quiet:
             self.say(f"run {run_id}")
+
+    def computes(self, before: Compute, now: Compute) -> None:
+        """That a resumed run does so otherwise than before."""
+        was, tags = before.as_tags(), now.as_tags()
+        changed = ", ".join(f"{name} {text}, not {was[name]}" for name, text in tags.items() if was[name] != text)
+        self.say(
+            f"goes on with {changed}: the last digits of its numbers are not those of a run that was never stopped"
+        )
 
     @contextmanager
     def epochs(self, config: TrainConfig, checkpoint: Checkpoint | None) -> Iterator[Callable[[Epoch, Epoch], None]]:

@@ -1,5 +1,6 @@
 """``kmnist train``"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -89,10 +90,12 @@ def train(
     device, threads = options.for_one()
     if resume is not None:
         from kmnist.checkpoint import load_checkpoint
+        from kmnist.experiment.train import resumed_compute
 
         checkpoint = load_checkpoint(run_folder(work_dir, resume))
-        config = checkpoint.config
+        config, computed = checkpoint.config, checkpoint.compute
         _refuse_other_settings(config, given, resume)
+        checkpoint = replace(checkpoint, compute=resumed_compute(checkpoint, device, threads))
     else:
         checkpoint = None
         config = TrainConfig.parse(given)
@@ -110,7 +113,7 @@ def train(
 
     screen = Screen(quiet)
     require_writable_folder(work_dir)
-    chosen_device = resolve_device(device)
+    chosen_device = checkpoint.compute.device if checkpoint else str(resolve_device(device))
     client = connect(tracking_uri)
     data = load_dataset(config.dataset, data_dir, progress=not quiet)
     screen.data(data)
@@ -134,13 +137,16 @@ def train(
 
             run.log_environment()
             run.describe(about)
+            if checkpoint and checkpoint.compute != computed:
+                run.log_tags(checkpoint.compute.as_tags())
+                screen.computes(computed, checkpoint.compute)
             result = train_experiment(
                 config,
                 splits,
                 data.test,
                 run,
                 run.folder,
-                device=str(chosen_device),
+                device=chosen_device,
                 threads=threads,
                 initial=initial,
                 resume=checkpoint,

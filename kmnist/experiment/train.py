@@ -15,6 +15,7 @@ from kmnist.calibration import UNCALIBRATED, Calibration
 from kmnist.checkpoint import Checkpoint
 from kmnist.config import TrainConfig
 from kmnist.data import Images
+from kmnist.errors import SettingError
 from kmnist.experiment.checkpointer import Checkpointer, epoch_metrics, split_metrics
 from kmnist.experiment.results import Evaluated, Result, log_results
 from kmnist.experiment.run import Run
@@ -27,7 +28,7 @@ from kmnist.models.normalise import normalisation
 from kmnist.models.transfer import InitialWeights, freeze, load_initial, lower_rate
 from kmnist.network import SavedNetwork
 from kmnist.training.augmentation.augment import Augmentation
-from kmnist.training.compute import Compute, measure_threads, resolve_precision, trial_step
+from kmnist.training.compute import Compute, measure_threads, resolve_device, resolve_precision, trial_step
 from kmnist.training.evaluate import evaluate, to_device
 from kmnist.training.fit import Epoch, fit
 
@@ -209,6 +210,32 @@ def resolve_compute(config: TrainConfig, model: nn.Module, images: Images, devic
         first = images[np.arange(min(config.batch_size, len(images)))]
         threads = measure_threads(trial_step(model.to(on), *to_device(first, on), bf16=precision == "bf16"))
     return Compute(device, precision, threads)
+
+
+def resumed_compute(checkpoint: Checkpoint, device: str, threads: int | None) -> Compute:
+    """Where and how a run is gone on with: as before, but for what is said.
+
+    Args:
+        checkpoint: of the run.
+        device: ``auto``: the one of before.
+        threads: ``None``: as many as before.
+
+    Raises:
+        SettingError: the device does not exist on this machine.
+    """
+    before = checkpoint.compute
+    try:
+        on = resolve_device(before.device if device == "auto" else device)
+    except SettingError as error:
+        if device != "auto":
+            raise
+        raise SettingError(
+            f"run {checkpoint.run_id} computed on {before.device}, which cannot be used on this machine; "
+            "with --device cpu it goes on here, and the last digits of its numbers are others"
+        ) from error
+    same = on.type == torch.device(before.device).type
+    precision = before.precision if same else resolve_precision(checkpoint.config.precision, on)
+    return Compute(str(on), precision, threads or before.threads)
 
 
 def _log_start(config: TrainConfig, splits: Splits, run: Run, compute: Compute, initial: InitialWeights | None) -> None:
