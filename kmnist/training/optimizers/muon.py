@@ -32,8 +32,8 @@ def muon(model: nn.Module, learning_rate: float, weight_decay: float) -> list[op
 class Muon(optim.Optimizer):
     """What ``torch.optim.Muon`` does to matrices, for kernels (out, in, h, w) too: matrices (out, in * h * w) here.
 
-    torch's takes matrices only, and always multiplies in bf16, for which a processor without such units takes 25 times
-    as long: longer than the whole rest of a step.
+    torch's takes matrices only, and always multiplies in bf16, for which a processor without such units takes 12 to 18
+    times as long (``experiments/benchmarks/optimizers.py``).
 
     Args:
         weights: of two or more dimensions.
