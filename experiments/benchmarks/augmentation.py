@@ -8,18 +8,17 @@ that it is given at once.
 Needs `pip install -e '.[train,vision]' --group bench`. Quote the ratios.
 """
 
-import math
 import statistics
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cyclopts
 import torch
 from torch import Tensor
 
+from experiments.benchmarks.training import affine_ranges
 from kmnist.cli.options import DataDir
 from kmnist.config import TrainConfig
 from kmnist.data.kmnist import load_kmnist
@@ -74,31 +73,20 @@ def ours() -> Callable[[Tensor], object]:
     return lambda batch: augmentation(batch, generator)
 
 
-def affine() -> dict[str, Any]:
-    """What kornia and torchvision call them."""
-    config = ranges()
-    return {
-        "degrees": config["rotation"],
-        "translate": (config["translation"] / 28, config["translation"] / 28),
-        "scale": (1 - config["scaling"], 1 + config["scaling"]),
-        "shear": math.degrees(math.atan(config["shear"])),
-    }
-
-
 def kornias() -> Callable[[Tensor], object]:
     """Of a batch of numbers from 0 to 1, as it wants them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from kornia.augmentation import RandomAffine
 
-    change = RandomAffine(**affine(), p=1.0)
+    change = RandomAffine(**affine_ranges(ranges()), p=1.0)
     return lambda batch: change(batch[:, None].float() / 255)
 
 
 def v2s() -> Callable[[Tensor], object]:
     """Image by image, as in a data set's transform; numbers, for the others give such, too."""
     v2 = torchvision_module("transforms.v2")
-    change = v2.RandomAffine(**affine(), interpolation=v2.InterpolationMode.BILINEAR)
+    change = v2.RandomAffine(**affine_ranges(ranges()), interpolation=v2.InterpolationMode.BILINEAR)
     return lambda batch: torch.stack([change(image) for image in batch[:, None].float()])
 
 

@@ -18,16 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.benchmarks.training import MEAN, STD
+from experiments.benchmarks.training import net, ours
 from kmnist.cli.options import DataDir, Threads
 from kmnist.config import TrainConfig
-from kmnist.data.kmnist import SPEC, load_kmnist
+from kmnist.data.kmnist import load_kmnist
 from kmnist.experiment import Splits, prepare
 from kmnist.experiment.train import resolve_compute
-from kmnist.models.build import build
-from kmnist.models.normalise import Normalise
 from kmnist.training.compute import Compute
-from kmnist.training.fit import fit
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
 
@@ -61,8 +58,8 @@ def main(
     compute = resolve_compute(config, net(config), splits.train, "cpu", threads)
     torch.set_num_threads(compute.threads)
     ways: dict[str, Callable[[], float]] = {
-        "ours": lambda: fitted(net(config), config, splits, compute),
-        "compiled": lambda: fitted(compiled(net(config)), config, splits, compute),
+        "ours": lambda: ours(net(config), config, splits, compute),
+        "compiled": lambda: ours(compiled(net(config)), config, splits, compute),
     }
     if compute.precision == "bf16":
         ways["bf16 copies of the weights"] = lambda: copied(net(config), config, splits, compute)
@@ -79,22 +76,11 @@ def main(
         print(f"{name:28s}{statistics.median(found):7.2f} s   {ratio:5.2f} x ours")
 
 
-def net(config: TrainConfig) -> nn.Module:
-    """Pixels (B, 28, 28) from 0 to 255 -> log-probabilities (B, 10)."""
-    return build(config.net, SPEC, normalise=Normalise(MEAN, STD))
-
-
 def compiled(network: nn.Module) -> nn.Module:
     """The same net, compiled when it is first used; its weights are those of ``network``."""
     torch.compiler.reset()
     network.compile()
     return network
-
-
-def fitted(network: nn.Module, config: TrainConfig, splits: Splits, compute: Compute) -> float:
-    """Seconds of the second epoch's training, by our loop: the first warms up, or compiles."""
-    epochs = list(fit(network, splits.train, splits.valid, config, compute))
-    return len(splits.train) / epochs[-1].images_per_second
 
 
 def copied(network: nn.Module, config: TrainConfig, splits: Splits, compute: Compute) -> float:

@@ -77,12 +77,12 @@ def main(
     )
     data = load_kmnist(data_dir)
     splits = prepare(config, data)
-    compute = resolve_compute(config, _net(config), splits.train, "cpu", threads)
+    compute = resolve_compute(config, net(config), splits.train, "cpu", threads)
     torch.set_num_threads(compute.threads)
     with TemporaryDirectory() as folder, _quiet():
         images = _torchvision_images(config, data, Path(folder))
         contenders: dict[str, Callable[[], float]] = {
-            "ours": lambda: ours(config, splits, compute),
+            "ours": lambda: ours(net(config), config, splits, compute),
             "ours beside a busy process": lambda: beside_a_busy_process(config, splits, threads),
             "(a) usual loop": lambda: usual_loop(config, images),
             "(b) Lightning + MLflow": lambda: lightning(config, images, Path(folder)),
@@ -103,17 +103,17 @@ def main(
         print(f"{name:26s}{statistics.median(found):7.2f} s   {statistics.median(ratios):5.2f} x ours")
 
 
-def ours(config: TrainConfig, splits: Splits, compute: Compute) -> float:
-    """Seconds of the training part of our second epoch: the first warms up."""
+def ours(network: nn.Module, config: TrainConfig, splits: Splits, compute: Compute) -> float:
+    """Seconds of the training part of our second epoch: the first warms up, or compiles."""
     augmentation = Augmentation(config)
-    epochs = list(fit(_net(config), splits.train, splits.valid, config, compute, augmentation=augmentation))
+    epochs = list(fit(network, splits.train, splits.valid, config, compute, augmentation=augmentation))
     return len(splits.train) / epochs[-1].images_per_second
 
 
 def beside_a_busy_process(config: TrainConfig, splits: Splits, threads: int | None) -> float:
     """The same while another process keeps one core busy: the threads are resolved in its presence, as in a run."""
     with busy_processes(1):
-        return ours(config, splits, resolve_compute(config, _net(config), splits.train, "cpu", threads))
+        return ours(net(config), config, splits, resolve_compute(config, net(config), splits.train, "cpu", threads))
 
 
 def usual_loop(config: TrainConfig, images: Dataset[Any]) -> float:
@@ -170,13 +170,24 @@ def lightning(config: TrainConfig, images: Dataset[Any], folder: Path) -> float:
     return module.ended - module.started
 
 
-def _net(config: TrainConfig) -> nn.Module:
+def net(config: TrainConfig) -> nn.Module:
+    """Pixels (B, 28, 28) from 0 to 255 -> log-probabilities (B, 10)."""
     return build(config.net, SPEC, normalise=Normalise(MEAN, STD))
 
 
 def _layers(config: TrainConfig) -> nn.Module:
     """The same net without our normalisation: the contenders normalise in their transforms."""
-    return _net(config).get_submodule("network")
+    return net(config).get_submodule("network")
+
+
+def affine_ranges(config: TrainConfig) -> dict[str, Any]:
+    """The ranges of our maps of the plane, as kornia's and torchvision's ``RandomAffine`` take them."""
+    return {
+        "degrees": config["rotation"],
+        "translate": (config["translation"] / 28, config["translation"] / 28),
+        "scale": (1 - config["scaling"], 1 + config["scaling"]),
+        "shear": math.degrees(math.atan(config["shear"])),
+    }
 
 
 def _torchvision_images(config: TrainConfig, data: Images, folder: Path) -> Dataset[Any]:
@@ -187,12 +198,7 @@ def _torchvision_images(config: TrainConfig, data: Images, folder: Path) -> Data
     for prefix, images in (("train", data.train), ("t10k", data.test)):
         (raw / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(images.pixels))
         (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes(images.labels.astype("uint8")))
-    affine = v2.RandomAffine(
-        degrees=config["rotation"],
-        translate=(config["translation"] / 28, config["translation"] / 28),
-        scale=(1 - config["scaling"], 1 + config["scaling"]),
-        shear=math.degrees(math.atan(config["shear"])),
-    )
+    affine = v2.RandomAffine(**affine_ranges(config))
     normalised = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize((MEAN,), (STD,))]
     chain = v2.Compose([affine, *normalised] if config["augment"] != "none" else normalised)
     loaded: Dataset[Any] = datasets.KMNIST(folder, transform=chain)

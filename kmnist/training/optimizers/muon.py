@@ -56,7 +56,10 @@ class Muon(optim.Optimizer):
 
     def _move(self, weight: nn.Parameter, of: Tensor, learning_rate: float, weight_decay: float) -> None:
         matrix, gradient = as_matrix(weight), as_matrix(of, like=weight)
-        momentum = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(gradient))
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        momentum = state["momentum_buffer"]
         momentum.lerp_(gradient, 1 - MOMENTUM)
         step = orthogonal(gradient.lerp(momentum, MOMENTUM).to(self._multiplied_in))  # Nesterov's
         matrix.mul_(1 - learning_rate * weight_decay)
@@ -68,13 +71,14 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
     In the precision of ``matrix``; of the two Gramians the small one is used.
     """
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    tall = matrix.shape[0] > matrix.shape[1]
+    wide = matrix.T if tall else matrix
     wide = wide / wide.norm().clamp(min=1e-7)  # no singular value above 1
     linear, cubic, quintic = COEFFICIENTS
     for _ in range(REPETITIONS):
         gramian = wide @ wide.T
         wide = torch.addmm(wide, torch.addmm(gramian, gramian, gramian, beta=cubic, alpha=quintic), wide, beta=linear)
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return wide.T if tall else wide
 
 
 def as_matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:
