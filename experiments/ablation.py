@@ -14,16 +14,14 @@ from typing import Any
 
 import cyclopts
 import yaml
-from mlflow import MlflowClient
 
-from experiments.tracked import train_tracked
+from experiments.tracked import finished_runs, train_tracked
 from kmnist import record
 from kmnist.cli.options import DataDir, Threads, TrackingUri, WorkDir
 from kmnist.config import TrainConfig
 from kmnist.data.kmnist import load_kmnist
 from kmnist.record import TrackedRun
 from kmnist.tracking import connect
-from kmnist.tracking.read import read_run
 
 VALID_ACCURACY, TEST_ACCURACY = record.metric(record.BEST, "valid_accuracy"), record.metric(record.TEST, "accuracy")
 ALONE, ALL = "none of them", "all of them"
@@ -51,7 +49,7 @@ def main(
     """
     client, data = connect(tracking_uri), load_kmnist(data_dir)
     experiment = f"ablation {file.stem}"
-    there = {run.config: run for run in _finished(client, experiment)}
+    there = {run.config: run for run in finished_runs(client, experiment)}
     groups = {
         name: [TrainConfig.parse({**settings, "seed": seed}) for seed in range(seeds)]
         for name, settings in variants(yaml.safe_load(file.read_text())).items()
@@ -91,14 +89,6 @@ def _told(runs: list[TrackedRun], metric: str) -> str:
 
 def _mean(runs: list[TrackedRun], metric: str) -> float:
     return 100 * statistics.mean(run.metrics[metric] for run in runs)
-
-
-def _finished(client: MlflowClient, name: str) -> list[TrackedRun]:
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        return []
-    found = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'", max_results=1000)
-    return [read_run(run) for run in found]
 
 
 if __name__ == "__main__":

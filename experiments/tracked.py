@@ -1,4 +1,4 @@
-"""A training as a run of an experiment's own."""
+"""Trainings as runs of an experiment's own."""
 
 from pathlib import Path
 from typing import Unpack
@@ -39,3 +39,12 @@ def train_tracked(
         train(config, prepare(config, data), data.test, run, run.folder, **options)
     run.discard_folder()
     return read_run(client.get_run(run.id))
+
+
+def finished_runs(client: MlflowClient, experiment: str) -> list[TrackedRun]:
+    """Those that are there already; none where the experiment is not."""
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    runs = client.search_runs([found.experiment_id], "attributes.status = 'FINISHED'", max_results=1000)
+    return [read_run(run) for run in runs]

@@ -8,7 +8,6 @@ compiler; what it takes is told, and is not in the epochs. Quote the ratios.
 """
 
 import copy
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.benchmarks.rounds import print_rounds
 from experiments.benchmarks.training import net, ours
 from kmnist.cli.options import DataDir, Threads
 from kmnist.config import TrainConfig
@@ -63,17 +63,7 @@ def main(
     }
     if compute.precision == "bf16":
         ways["bf16 copies of the weights"] = lambda: copied(net(config), config, splits, compute)
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            seconds[name].append(way())
-            whole = time.perf_counter() - began
-            print(f"round {number + 1}  {name:28s}{seconds[name][-1]:7.2f} s, with all {whole:.1f} s", flush=True)
-    print(f"\n{arch}, batch {batch_size}, {compute.threads} threads, {compute.precision}; median of {rounds} rounds")
-    for name, found in seconds.items():
-        ratio = statistics.median(theirs / mine for mine, theirs in zip(seconds["ours"], found))
-        print(f"{name:28s}{statistics.median(found):7.2f} s   {ratio:5.2f} x ours")
+    print_rounds(ways, rounds, f"{arch}, batch {batch_size}, {compute.threads} threads, {compute.precision}")
 
 
 def compiled(network: nn.Module) -> nn.Module:

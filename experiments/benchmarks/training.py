@@ -12,7 +12,6 @@ at this hour.
 
 import logging
 import math
-import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from experiments.benchmarks.bare import bare_products, bare_steps
 from experiments.benchmarks.busy import busy_processes
+from experiments.benchmarks.rounds import print_rounds
 from kmnist.cli.options import DataDir, Threads
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset as Images
@@ -91,16 +91,8 @@ def main(
             ),
             "(d) bare steps of Adam": lambda: bare_steps(_layers(config), batch_size, len(splits.train)),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in contenders}
-        for number in range(rounds):
-            for name, contender in contenders.items():
-                seconds[name].append(contender())
-                print(f"round {number + 1}  {name:26s}{seconds[name][-1]:7.2f} s", flush=True)
-    where = f"{compute.threads} threads, ours in {compute.precision}"
-    print(f"\n{arch}, batch {batch_size}, {where}; median of {rounds} rounds")
-    for name, found in seconds.items():
-        ratios = [theirs / mine for mine, theirs in zip(seconds["ours"], found)]
-        print(f"{name:26s}{statistics.median(found):7.2f} s   {statistics.median(ratios):5.2f} x ours")
+        where = f"{compute.threads} threads, ours in {compute.precision}"
+        print_rounds(contenders, rounds, f"{arch}, batch {batch_size}, {where}")
 
 
 def ours(network: nn.Module, config: TrainConfig, splits: Splits, compute: Compute) -> float:
