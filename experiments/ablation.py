@@ -15,7 +15,7 @@ from typing import Any
 import cyclopts
 import yaml
 
-from experiments.tracked import finished_runs, train_tracked
+from experiments.tracked import TEST_ACCURACY, train_missing
 from kmnist import record
 from kmnist.cli.options import DataDir, Threads, TrackingUri, WorkDir
 from kmnist.config import TrainConfig
@@ -23,7 +23,7 @@ from kmnist.data.kmnist import load_kmnist
 from kmnist.record import TrackedRun
 from kmnist.tracking import connect
 
-VALID_ACCURACY, TEST_ACCURACY = record.metric(record.BEST, "valid_accuracy"), record.metric(record.TEST, "accuracy")
+VALID_ACCURACY = record.metric(record.BEST, "valid_accuracy")
 ALONE, ALL = "none of them", "all of them"
 app = cyclopts.App(help=__doc__, help_format="plaintext")
 
@@ -49,18 +49,11 @@ def main(
     """
     client, data = connect(tracking_uri), load_kmnist(data_dir)
     experiment = f"ablation {file.stem}"
-    there = {run.config: run for run in finished_runs(client, experiment)}
     groups = {
         name: [TrainConfig.parse({**settings, "seed": seed}) for seed in range(seeds)]
         for name, settings in variants(yaml.safe_load(file.read_text())).items()
     }
-    for name, configs in groups.items():
-        for config in configs:
-            if config not in there:
-                run = train_tracked(client, experiment, name, config, data, work_dir, threads=threads)
-                there[config] = run
-                print(f"{run.name}: {run.metrics[TEST_ACCURACY]:.2%}", flush=True)
-    print("\n".join(table({name: [there[config] for config in configs] for name, configs in groups.items()})))
+    print("\n".join(table(train_missing(client, experiment, groups, data, work_dir, threads=threads))))
 
 
 def variants(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """How the error of a net falls with the epochs that it is given.
 
-    python -m experiments.epochs experiments/fast_cnn.yaml --epochs 1 --epochs 3 --epochs 9 --epochs 27
+    python -m experiments.epochs experiments/fast_cnn.yaml --epochs 1 3 9 27
 
 Each number of epochs is a training of its own, with a schedule that ends with it, and a run of an experiment of its
 own. One that is there with the same settings, and finished, is not trained again. The table and the figure are of the
@@ -10,21 +10,20 @@ accuracies on test, which chooses nothing.
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cyclopts
 import yaml
+from cyclopts import Parameter
 
-from experiments.tracked import finished_runs, train_tracked
+from experiments.tracked import TEST_ACCURACY, train_missing
 from kmnist import record
 from kmnist.cli.options import DataDir, Threads, TrackingUri, WorkDir
 from kmnist.config import TrainConfig
 from kmnist.data.kmnist import load_kmnist
 from kmnist.figures.style import as_png, figure_of
-from kmnist.record import TrackedRun
 from kmnist.tracking import connect
 
-TEST_ACCURACY = record.metric(record.TEST, "accuracy")
 #: The best single nets of https://github.com/hysts/pytorch_image_classification, and what they took on a GPU.
 PUBLISHED = {"ResNet-20 with cutout, 24 minutes on a GPU": 0.9918, "shake-shake, 6.8 hours on a GPU": 0.9934}
 app = cyclopts.App(help=__doc__, help_format="plaintext")
@@ -34,7 +33,7 @@ app = cyclopts.App(help=__doc__, help_format="plaintext")
 def main(
     file: Path,
     *,
-    epochs: Sequence[int] = (1, 3, 9, 27),
+    epochs: Annotated[Sequence[int], Parameter(consume_multiple=True)] = (1, 3, 9, 27),
     seeds: int = 1,
     out: Path = Path("epochs.png"),
     threads: Threads = 1,
@@ -57,15 +56,12 @@ def main(
     """
     client, data = connect(tracking_uri), load_kmnist(data_dir)
     experiment, settings = f"epochs of {file.stem}", yaml.safe_load(file.read_text())
-    there = {run.config: run for run in finished_runs(client, experiment)}
-    found: dict[int, list[TrackedRun]] = {}
-    for count in epochs:
-        for seed in range(seeds):
-            config = TrainConfig.parse({**settings, "epochs": count, "seed": seed})
-            run = there.get(config)
-            run = run or train_tracked(client, experiment, f"epochs={count}", config, data, work_dir, threads=threads)
-            found.setdefault(count, []).append(run)
-            print(f"{run.name}: {run.metrics[TEST_ACCURACY]:.2%}", flush=True)
+    groups = {
+        f"epochs={count}": [TrainConfig.parse({**settings, "epochs": count, "seed": seed}) for seed in range(seeds)]
+        for count in epochs
+    }
+    runs_of = train_missing(client, experiment, groups, data, work_dir, threads=threads)
+    found = {count: runs_of[f"epochs={count}"] for count in epochs}
     print("\n| epochs | test accuracy | seconds an epoch |\n| --- | --- | --- |")
     for count, runs in found.items():
         accuracy, seconds = (

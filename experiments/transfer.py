@@ -16,8 +16,7 @@ from typing import Any
 import cyclopts
 import numpy as np
 
-from experiments.tracked import train_tracked
-from kmnist import record
+from experiments.tracked import TEST_ACCURACY, train_tracked
 from kmnist.cli.options import DataDir, Threads, TrackingUri, WorkDir
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset, Images
@@ -70,7 +69,7 @@ def main(
             for how, initial in ((SCRATCH, None), (KEPT, weights)):
                 name = f"{share:.0%} of the labels, {how}"
                 run = train_tracked(client, "transfer", name, config, part, work_dir, threads=threads, initial=initial)
-                accuracy = run.metrics[record.metric(record.TEST, "accuracy")]
+                accuracy = run.metrics[TEST_ACCURACY]
                 found[how].setdefault(share, []).append(accuracy)
                 print(f"{run.name}: {accuracy:.2%}", flush=True)
     print("\n| begun | " + " | ".join(f"{share:.0%} of the labels" for share in SHARES) + " |\n| --- | --- | --- |")
