@@ -19,6 +19,7 @@ from kmnist.record import ANY_MODEL
 from kmnist.registry.files import digest_files, download, download_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import check_certified, check_digest, check_signature
+from kmnist.tracking.listing import full_run_id
 from kmnist.tracking.publish import is_ours
 
 LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
@@ -190,7 +191,7 @@ def _find_logged_model(client: MlflowClient, uri: str) -> LoggedModel:
             raise ModelError("there is no such logged model on this server")
         return model
     if match := OF_RUN.fullmatch(uri):
-        run_id, name = match.groups()
+        run_id, name = full_run_id(client, match[1]), match[2]
         run = look_up(lambda: client.get_run(run_id))
         if run is None:
             raise ModelError(f"there is no run {run_id!r} on this server")
