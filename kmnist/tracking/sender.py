@@ -19,6 +19,7 @@ from kmnist.addresses import redact
 from kmnist.errors import in_one_line
 from kmnist.tracking.deliver import BATCHED, deliver
 from kmnist.tracking.journal import Entry, Journal
+from kmnist.tracking.places import ArtifactsElsewhere, check_place
 from kmnist.tracking.records import Record, Unsendable, describe, kind_of, without_superseded
 from kmnist.tracking.retry_after import TOO_BUSY, asked_to_wait
 
@@ -60,6 +61,7 @@ class Sender:
         self._hurry = threading.Event()
         self._over = threading.Event()
         self._is_running = True
+        self._is_placed = lives  # where a run was made or taken up again, it was asked whether its files get there
         self._asked_to_wait = 0
         self._tried_last = -1
         self._next_retry, self._retry_seconds = 0.0, RETRY_SECONDS
@@ -173,6 +175,12 @@ class Sender:
             raise Unsendable("it waits for the run's parameters, which become its own")
         if kind_of(records[0]) == "status":
             self._is_running = records[0].get("status") == "RUNNING"
+        if kind_of(records[0]) in ("file", "model") and not self._is_placed:
+            try:
+                check_place(self._client, self._client.get_run(self._run_id))
+            except ArtifactsElsewhere as error:
+                raise Unsendable(str(error)) from error
+            self._is_placed = True
         deliver(self._client, self._run_id, self._journal.payloads, records)
 
     @property
