@@ -6,6 +6,7 @@ long as one is missing, the run has the tag ``unsent``, which says what.
 """
 
 import math
+import re
 import threading
 import time
 from contextlib import suppress
@@ -36,6 +37,8 @@ MOST_RETRYING_SECONDS = 20.0
 #: Records that travel together, so that an epoch costs one request.
 MOST_RECORDS = 50
 LINGER_SECONDS = 0.1
+#: What an error of MLflow's quotes of an answer that is not the server's.
+PAGE = re.compile(r"not in a valid JSON format.*<(!doctype )?html", re.IGNORECASE)
 
 
 class Sender:
@@ -229,4 +232,7 @@ class Sender:
 
 def _answer(error: Exception) -> str:
     """What an error says, in one line."""
-    return redact(in_one_line(error))[:500]
+    text = in_one_line(error)
+    if PAGE.search(text):
+        return "a web page came in place of an answer: a proxy before the server may want a new login"
+    return redact(text)[:500]
