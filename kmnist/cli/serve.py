@@ -101,12 +101,13 @@ def _wait_for(model: str, tracking_uri: str | None) -> "Fetched":
 def _next(server: "Popen[bytes]", found: "Fetched", model: str, tracking_uri: str | None) -> "Fetched | None":
     """The model that the alias names by now, once it is another; ``None`` where the server ends first.
 
-    One that cannot be loaded, or is not what went through the gate, changes nothing: the one before is served on.
+    One that cannot be loaded, or is not what went through the gate, changes nothing: the one before is served on. Each
+    new reason is told once.
     """
-    from kmnist.registry import fetch, named_version
+    from kmnist.registry import fetch, identity, named_version
     from kmnist.text import complain
 
-    served, refused = str(found.version.version) if found.version else None, None
+    served, refused, told = identity(found.version), None, ""
     while True:
         try:
             server.wait(LOOK_SECONDS)
@@ -115,15 +116,17 @@ def _next(server: "Popen[bytes]", found: "Fetched", model: str, tracking_uri: st
         else:
             return None
         try:
-            number = named_version(model, tracking_uri=tracking_uri)
-            if number in (served, refused):
+            named = identity(named_version(model, tracking_uri=tracking_uri))
+            if named in (served, refused):
                 continue
-            refused = number
+            refused = named
             following = fetch(model, tracking_uri=tracking_uri)
         except TrackingError:
             refused = None  # the server is away: the same again, later
         except ModelError as error:
-            complain(f"{error}; what was served before is served on")
+            if str(error) != told:
+                told = str(error)
+                complain(f"{told}; what was served before is served on")
         else:
-            complain(f"serves version {number} from now on")
+            complain(f"serves version {following.version.version if following.version else '?'} from now on")
             return following
