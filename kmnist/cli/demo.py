@@ -21,8 +21,9 @@ def demo(
         of that address; 0 takes a free one
     """
     require("demo", "kmnist demo")
-    from kmnist.demo import build_app, host_names, listen, serve
+    from kmnist.demo import build_app, host_names, serve
     from kmnist.inference.pictures import quiet_decoders
+    from kmnist.listening import listen
     from kmnist.registry import load_model
 
     quiet_decoders()
