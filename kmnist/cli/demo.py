@@ -22,7 +22,7 @@ def demo(
     """
     require("demo", "kmnist demo")
     from kmnist.demo import build_app, host_names, listen, serve
-    from kmnist.inference.pictures import quiet_decoders
+    from kmnist.pictures.read import quiet_decoders
     from kmnist.registry import load_model
 
     quiet_decoders()
