@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
-from kmnist.inference.small import Gray
+from kmnist.pictures.read import Gray
+from kmnist.pictures.skipped import Skipped
 from kmnist.prediction.decoding import in_batches, prepare
-from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
 
 SHAPE = (28, 28)

@@ -15,10 +15,10 @@ from PIL import Image
 
 from kmnist.data import Dataset
 from kmnist.errors import PictureError
+from kmnist.pictures.skipped import Skipped
 from kmnist.prediction import workers
 from kmnist.prediction.decoding import Prepared, in_batches, prepare
 from kmnist.prediction.picture import Picture
-from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
 from kmnist.prediction.workers import AHEAD, FEW, Decoders
 from tests.commands import environment

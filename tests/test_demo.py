@@ -31,10 +31,10 @@ from kmnist.demo.serve import host_names
 from kmnist.errors import NothingDrawn
 from kmnist.experiment import NullRun, Splits, prepare
 from kmnist.inference import Classifier
-from kmnist.inference.formats import READABLE
 from kmnist.listening import listen
+from kmnist.pictures.formats import READABLE
+from kmnist.pictures.skipped import Skipped
 from kmnist.prediction import decoding
-from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
 from kmnist.registry import load_model
 from tests.commands import Command, environment

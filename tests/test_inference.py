@@ -17,10 +17,10 @@ from kmnist.data.idx import idx_bytes
 from kmnist.data.kmnist import SPEC
 from kmnist.errors import PictureError
 from kmnist.inference import Classifier
+from kmnist.pictures.skipped import Skipped
 from kmnist.prediction.answers import COLUMNS, answers
 from kmnist.prediction.decoding import Prepared, in_batches, prepare
 from kmnist.prediction.explain import occlusion
-from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
 from tests.reading import read
 

@@ -15,9 +15,9 @@ from experiments.benchmarks.photographs import PHOTOGRAPHS, as_bytes, prepared
 from experiments.benchmarks.photographs import drawn as on_paper
 from kmnist.data import Dataset
 from kmnist.errors import NothingDrawn, PictureError
-from kmnist.inference import formats
-from kmnist.inference.pictures import read_picture, to_kmnist
+from kmnist.inference import read_picture, to_kmnist
 from kmnist.inference.small import frame, prepare_small
+from kmnist.pictures import formats
 
 Gray = npt.NDArray[np.uint8]
 

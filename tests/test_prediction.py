@@ -21,8 +21,8 @@ from experiments.benchmarks.damage import damage
 from kmnist.data import Dataset
 from kmnist.durable import replace_file
 from kmnist.errors import SettingError
+from kmnist.pictures.skipped import Skipped
 from kmnist.prediction import parts as parts_module
-from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures, shard_of
 from tests.commands import Command, environment
 from tests.peak import peak

@@ -18,7 +18,7 @@ from kmnist.data import Dataset, load_dataset
 from kmnist.errors import ModelError, SettingError, TrackingError
 from kmnist.experiment import prepare
 from kmnist.experiment import train as train_experiment
-from kmnist.inference.formats import READABLE
+from kmnist.pictures.formats import READABLE
 from kmnist.registry import Rollback, find_best, list_versions, load_model, promote, register, rollback
 from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command

@@ -10,8 +10,8 @@ from PIL import Image
 
 from kmnist.errors import PictureError
 from kmnist.inference import read_picture
-from kmnist.inference.small import Gray
-from kmnist.prediction.small_png import BEGIN, END, read_small_png
+from kmnist.pictures.read import Gray
+from kmnist.pictures.small_png import BEGIN, END, read_small_png
 from tests.test_hostile_pictures import png_chunk
 from tests.test_pictures import encoded
 

@@ -19,10 +19,10 @@ from PIL import Image
 from pyarrow import parquet
 
 from kmnist.data.idx import idx_bytes
-from kmnist.inference.formats import reads_heic
-from kmnist.inference.pictures import quiet_decoders
+from kmnist.pictures.formats import reads_heic
+from kmnist.pictures.read import quiet_decoders
+from kmnist.pictures.skipped import Skipped
 from kmnist.prediction.decoding import in_batches, prepare
-from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")

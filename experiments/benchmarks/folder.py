@@ -25,7 +25,7 @@ from kmnist.data.kmnist import SPEC
 from kmnist.data.sample import TEST_IMAGES, draw_dataset
 from kmnist.models.build import build
 from kmnist.network import SavedNetwork
-from kmnist.prediction.small_png import read_small_png
+from kmnist.pictures.small_png import read_small_png
 from kmnist.tracking.model import save_model
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")

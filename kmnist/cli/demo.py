@@ -22,8 +22,8 @@ def demo(
     """
     require("demo", "kmnist demo")
     from kmnist.demo import build_app, host_names, serve
-    from kmnist.inference.pictures import quiet_decoders
     from kmnist.listening import listen
+    from kmnist.pictures.read import quiet_decoders
     from kmnist.registry import load_model
 
     quiet_decoders()

@@ -59,7 +59,7 @@ def evaluate(
     from kmnist.cli.printer import Printer
     from kmnist.experiment.checkpointer import split_metrics
     from kmnist.experiment.evaluate import STEP, evaluate_saved
-    from kmnist.inference.pictures import quiet_decoders
+    from kmnist.pictures.read import quiet_decoders
     from kmnist.prediction.labelled import find_labelled
     from kmnist.registry import fetch, tag_version
     from kmnist.tracking import MlflowRun, connect, create_run, run_url

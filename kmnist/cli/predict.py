@@ -72,10 +72,10 @@ def predict(
         require_writable(explain, "--explain", (".png",))
 
     from kmnist.cores import available_cores
-    from kmnist.inference.pictures import quiet_decoders
+    from kmnist.pictures.read import quiet_decoders
+    from kmnist.pictures.skipped import Skipped
     from kmnist.prediction.answers import answers
     from kmnist.prediction.decoding import in_batches
-    from kmnist.prediction.skipped import Skipped
     from kmnist.prediction.sources import find_pictures, shard_of
     from kmnist.prediction.workers import Decoders
 

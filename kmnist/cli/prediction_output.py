@@ -18,8 +18,8 @@ from kmnist.text import for_csv, for_json, for_terminal
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from kmnist.pictures.skipped import Skipped
     from kmnist.prediction.parts import Parts
-    from kmnist.prediction.skipped import Skipped
 
 
 def print_answers(answers: Iterable[Columns], form: Literal["table", "json", "csv"]) -> int:

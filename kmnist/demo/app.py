@@ -21,7 +21,7 @@ from kmnist.data.spec import DataSpec
 from kmnist.errors import PictureError
 from kmnist.fonts import font_of
 from kmnist.inference import Classifier, read_picture, to_kmnist
-from kmnist.inference.formats import SUFFIXES
+from kmnist.pictures.formats import SUFFIXES
 
 HERE = Path(__file__).parent
 MOST_BYTES = 30_000_000  # of a picture; a photograph of 50 million pixels has 10 to 25 million

@@ -2,12 +2,13 @@
 
 It knows no training and no registry: it is handed a network and a ``DataSpec``. ``pictures`` brings a picture into the
 form of the training images, ``classifier`` predicts, ``serving`` answers over HTTP. It imports nothing of ours but
-``errors`` and ``data.spec``, and those relatively: its copies have another name.
+``errors``, ``data.spec`` and the decoding in ``pictures``, and those relatively: its copies have another name.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from .pictures import read_picture, to_kmnist
+from ..pictures.read import read_picture
+from .pictures import to_kmnist
 
 if TYPE_CHECKING:
     from .classifier import Classifier, Predictions

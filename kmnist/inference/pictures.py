@@ -4,60 +4,17 @@ In Kuzushiji-MNIST a character fills the frame: over the test images the longer 
 them and at least 25 for 99 in 100, and its middle is that of the frame within a pixel.
 """
 
-import warnings
-from collections.abc import Callable, Iterator
-from io import BytesIO
-
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from ..errors import NothingDrawn, PictureError
-from .formats import READABLE, formats_of
+from ..errors import NothingDrawn
+from ..pictures.read import Gray
 from .ink import find_ink
-from .limits import MOST_PIXELS, check_content, check_opened
-from .small import INK, NOTHING_DRAWN, Gray, frame, prepare_small
+from .small import INK, NOTHING_DRAWN, frame, prepare_small
 
-LARGE, LARGE_SIDE = 16_000_000, 1_500  # of a picture, in pixels; and what a JPEG that is larger is reduced to
-TILE_SIDE = 500  # pixels worked on at once, where each takes more than a byte
 PHOTOGRAPH_SIDE = 63  # pixels: a smaller picture was cut out and cleaned by somebody
 WORKED_SIDE = 320  # pixels to which a photograph is reduced before its ink is looked for
-
-
-def read_picture(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Gray:
-    """Decode a picture of any mode and size into gray levels (H, W); of one that moves, the first frame.
-
-    PNG, JPEG, WebP, GIF, BMP and TIFF; AVIF with Pillow 11.3, HEIC with ``pillow-heif``. What is transparent becomes
-    paper: white under dark ink, black under light ink.
-
-    Args:
-        content: of the file.
-        most_pixels: a picture that has more is refused before it is decoded.
-
-    Raises:
-        PictureError: it is none of these, damaged, truncated, or too large, or the library for it is missing.
-    """
-    check_content(content)
-    try:
-        with Image.open(BytesIO(content), formats=formats_of(content)) as image:
-            check_opened(image, content, most_pixels)
-            if image.width * image.height > LARGE:
-                image.draft("L", (LARGE_SIDE, LARGE_SIDE))  # a JPEG is reduced while it is decoded; no other is
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return _to_gray(image)
-    except PictureError:
-        raise
-    except UnidentifiedImageError:
-        raise PictureError(f"not a picture; {READABLE} can be read") from None
-    except Exception as error:  # decoders raise whatever the bytes provoke: OSError, SyntaxError, struct.error, ...
-        raise PictureError(f"damaged picture ({str(error) or type(error).__name__})") from None
-
-
-def quiet_decoders() -> None:
-    """Pillow and numpy warn of what they read all the same, and of what is refused here, with a message, too."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    warnings.filterwarnings("ignore", "Reading `.npy` or `.npz`")
 
 
 def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
@@ -115,54 +72,3 @@ def _reduced(picture: Gray) -> npt.NDArray[np.float32]:
         return picture.astype(np.float32)
     size = (max(round(picture.shape[1] / scale), 1), max(round(picture.shape[0] / scale), 1))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX), np.float32)
-
-
-def _to_gray(image: Image.Image) -> Gray:
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):  # PIL would cut 16 bits off at 255
-        return _reduced_to_8_bits(image)
-    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        return _on_paper(image)
-    return np.asarray(image.convert("L"))
-
-
-def _reduced_to_8_bits(image: Image.Image) -> Gray:
-    def levels(tile: Image.Image) -> npt.NDArray[np.float64]:
-        return np.nan_to_num(np.asarray(tile, np.float64))
-
-    highest = max(float(levels(image.crop(box)).max()) for box in _tiles(image))
-    most = next((most for most in (1, 255) if highest <= most), 65535)
-    return _by_tiles(image, lambda tile: np.clip(levels(tile), 0, most) * (255 / most))
-
-
-def _on_paper(image: Image.Image) -> Gray:
-    """Transparent ink on paper of the other colour."""
-
-    def split(tile: Image.Image) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        rgba = tile.convert("RGBA")
-        return np.asarray(rgba.convert("L"), np.float64), np.asarray(rgba.getchannel("A"), np.float64) / 255
-
-    sums = [
-        ((levels * alpha).sum(), alpha.sum()) for levels, alpha in (split(image.crop(box)) for box in _tiles(image))
-    ]
-    weighted, weights = np.sum(sums, axis=0)
-    paper = 255 if weighted / max(weights, 1e-9) < 128 else 0
-
-    def compose(tile: Image.Image) -> npt.NDArray[np.float64]:
-        levels, alpha = split(tile)
-        return (levels * alpha + paper * (1 - alpha)).round()
-
-    return _by_tiles(image, compose)
-
-
-def _by_tiles(image: Image.Image, function: Callable[[Image.Image], npt.NDArray[np.float64]]) -> Gray:
-    """Every tile's gray levels, put together: floating point for a whole photograph would take gigabytes."""
-    whole = np.empty((image.height, image.width), np.uint8)
-    for left, top, right, bottom in _tiles(image):
-        whole[top:bottom, left:right] = function(image.crop((left, top, right, bottom)))
-    return whole
-
-
-def _tiles(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
-    for top in range(0, image.height, TILE_SIDE):
-        for left in range(0, image.width, TILE_SIDE):
-            yield left, top, min(left + TILE_SIDE, image.width), min(top + TILE_SIDE, image.height)

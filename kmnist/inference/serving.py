@@ -24,10 +24,11 @@ from torch.fx import GraphModule
 from ..calibration import Calibration
 from ..data.spec import DataSpec
 from ..errors import PictureError
+from ..pictures.formats import READABLE
+from ..pictures.read import quiet_decoders, read_picture
 from .classifier import Classifier, Row
 from .columns import pixels_or_pictures
-from .formats import READABLE
-from .pictures import quiet_decoders, read_picture, to_kmnist
+from .pictures import to_kmnist
 
 EXPECTED = (
     'expected {{"inputs": ...}} with pixel values from 0 to 255, light ink on dark, as nested lists of shape '

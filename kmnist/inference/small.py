@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Gray = npt.NDArray[np.uint8]
+from ..pictures.read import Gray
+
 NOTHING_DRAWN = "nothing is drawn on it"
 LEAST_SHARE = 24 / 28  # of its frame that the ink of a training image fills, but for one in 200
 INK = 0.25  # of the darkest ink: what is fainter is paper, noise, or the blur at an edge

@@ -12,12 +12,10 @@ import numpy as np
 
 from kmnist.data.idx import open_idx
 from kmnist.errors import DataError, PictureError
-from kmnist.inference.limits import MOST_PIXELS
-from kmnist.inference.small import Gray
+from kmnist.pictures.limits import MOST_PIXELS, MOST_UNPACKED, SMALL
+from kmnist.pictures.read import Gray
 
 PIECE = 2**20  # bytes read at once
-MOST_UNPACKED = 100  # times its packed size, of an array that is not small; pictures shrink to a half or a tenth
-SMALL = 10_000_000  # bytes
 MOST_AT_ONCE = 200_000_000  # bytes of an array that is stored column by column, and cannot be read in pieces
 
 

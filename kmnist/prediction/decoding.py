@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from kmnist.errors import KmnistError, PictureError
-from kmnist.inference.limits import MOST_BYTES
-from kmnist.inference.pictures import is_photograph, read_picture, to_kmnist
-from kmnist.inference.small import NOTHING_DRAWN, Gray, prepare_small
+from kmnist.inference.pictures import is_photograph, to_kmnist
+from kmnist.inference.small import NOTHING_DRAWN, prepare_small
+from kmnist.pictures.limits import MOST_BYTES
+from kmnist.pictures.read import Gray, read_picture
+from kmnist.pictures.small_png import read_small_png
 from kmnist.prediction.picture import Picture
-from kmnist.prediction.small_png import read_small_png
 
 AT_ONCE = 256  # pictures
 AT_ONCE_BYTES = 8_000_000  # of their contents, where these are in memory

@@ -13,8 +13,8 @@ from kmnist.data.download import find_file
 from kmnist.data.load import DATASETS
 from kmnist.errors import DataError, PictureError
 from kmnist.network import SavedNetwork
+from kmnist.pictures.skipped import Skipped
 from kmnist.prediction.decoding import in_batches, prepare
-from kmnist.prediction.skipped import Skipped
 from kmnist.prediction.sources import find_pictures
 
 TABLES = {".csv", ".parquet"}

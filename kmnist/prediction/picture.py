@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from kmnist.inference.small import Gray
+from kmnist.pictures.read import Gray
 
 
 class Picture(NamedTuple):

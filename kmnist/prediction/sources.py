@@ -11,13 +11,13 @@ from typing import BinaryIO
 
 from kmnist.errors import KmnistError, SettingError
 from kmnist.extras import require
-from kmnist.inference.formats import SUFFIXES
-from kmnist.inference.limits import MOST_BYTES
+from kmnist.pictures.formats import SUFFIXES
+from kmnist.pictures.limits import MOST_BYTES
+from kmnist.pictures.skipped import Skipped
+from kmnist.pictures.tars import is_tar, read_tar
+from kmnist.pictures.walk import suffix, walk
 from kmnist.prediction.arrays import read_arrays
 from kmnist.prediction.picture import Picture
-from kmnist.prediction.skipped import Skipped
-from kmnist.prediction.tars import is_tar, read_tar
-from kmnist.prediction.walk import suffix, walk
 
 ARRAYS = {".npy", ".npz", ".gz", ""}  # IDX files have no suffix of their own
 IN_FOLDERS = SUFFIXES | {".npy", ".npz", ".parquet"}
@@ -80,7 +80,7 @@ def _file(path: str, skipped: Skipped) -> Iterator[Picture]:
                 yield Picture(f"{name}[{shown(member)}]", content)
         elif kind == ".parquet":
             require("parquet", name)
-            from kmnist.prediction.tables import read_table  # pyarrow takes its time
+            from kmnist.pictures.tables import read_table  # pyarrow takes its time
 
             for place, value in enumerate(read_table(Path(path))):
                 yield Picture(f"{name}[{place}]", value)

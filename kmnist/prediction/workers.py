@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from kmnist.errors import PictureError
-from kmnist.inference.pictures import quiet_decoders
+from kmnist.pictures.read import quiet_decoders
 from kmnist.prediction.decoding import Prepared, prepare
 from kmnist.prediction.picture import Picture
 

@@ -17,8 +17,14 @@ from kmnist.inference.classifier import FIELDS
 from kmnist.inference.serving import OUTPUTS
 from kmnist.network import SavedNetwork, save_network
 
-#: What answers for a model: ``kmnist.inference`` and the three files that it imports; each model carries a copy.
-CARRIED = ("inference/*.py", "calibration.py", "errors.py", "data/spec.py")
+#: What answers for a model: ``kmnist.inference`` and the files that it imports; each model carries a copy.
+CARRIED = (
+    "inference/*.py",
+    *(f"pictures/{name}.py" for name in ("__init__", "read", "formats", "limits")),
+    "calibration.py",
+    "errors.py",
+    "data/spec.py",
+)
 TYPES = {str: DataType.string, int: DataType.long, float: DataType.double, bool: DataType.boolean}
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 
-from kmnist.prediction.skipped import Skipped
+from kmnist.pictures.skipped import Skipped
 
 MOST_SUFFIX = 12  # characters of a kind that is told
 

@@ -12,7 +12,7 @@ from zlib import crc32, decompressobj, error
 
 import numpy as np
 
-from kmnist.inference.small import Gray
+from kmnist.pictures.read import Gray
 
 SIDE = 64  # pixels: of larger pictures, the decoding itself takes the time
 BEGIN = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from kmnist.errors import PictureError
-from kmnist.inference.formats import SUFFIXES
-from kmnist.inference.limits import MOST_BYTES
-from kmnist.prediction.arrays import MOST_UNPACKED, SMALL
-from kmnist.prediction.skipped import Skipped
-from kmnist.prediction.walk import MOST_SUFFIX, suffix
+from kmnist.pictures.formats import SUFFIXES
+from kmnist.pictures.limits import MOST_BYTES, MOST_UNPACKED, SMALL
+from kmnist.pictures.skipped import Skipped
+from kmnist.pictures.walk import MOST_SUFFIX, suffix
 
 
 def is_tar(name: str) -> bool:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from kmnist.errors import PictureError
-from kmnist.inference.limits import MOST_BYTES
+from kmnist.pictures.limits import MOST_BYTES
 
 AT_ONCE_BYTES = 32_000_000  # of pictures in memory
 MOST_ROWS = 1_024  # at once

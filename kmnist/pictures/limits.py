@@ -6,6 +6,8 @@ from ..errors import PictureError
 
 MOST_PIXELS = 50_000_000  # a photograph has 12 to 50 million
 MOST_BYTES = 200_000_000  # of a file; one with so many pixels has 20 to 150 million
+MOST_UNPACKED = 100  # times its packed size, of what is not small; pictures shrink to a half or a tenth
+SMALL = 10_000_000  # bytes
 MOST_SCANS = 100  # of a JPEG; a progressive one has about 10, and each costs a pass over all pixels
 MOST_COMMENTS = 1_000_000  # bytes of a GIF before its first frame: to put comments together takes the square of them
 MOST_EXIF = 100  # parts of a JPEG's, of 64 kB each; put together in the same way
