@@ -162,8 +162,8 @@ def points(bench: Bench) -> Iterator[str]:
         rows.append(((ended - found["began"]) / direct, found["megabytes"], whole, doubled, direct, found["logged"]))
     bench.server.kill()
     yield (
-        f"{count} points by log_metric: {_median(rows, 0):.2f} times direct log_batch of 1,000 ({_median(rows, 4):.1f} s), of "
-        f"which the calls themselves {_median(rows, 5):.1f} s; {min(row[2] for row in rows)} points there, "
+        f"{count} points by log_metric: {_median(rows, 0):.2f} times direct log_batch of 1,000 ({_median(rows, 4):.1f} s), "
+        f"the calls themselves {_median(rows, 5):.1f} s; {min(row[2] for row in rows)} points there, "
         f"{sum(row[3] for row in rows)} doubled; {_median(rows, 1):.1f} MB more"
     )
 

@@ -219,9 +219,15 @@ def _compare_runs(
         findings.models += abs(len(found.models) - len(wanted.models))
         findings.words.append(f"{where}: {len(found.models)} models in place of {len(wanted.models)}")
     for ours, theirs in zip(found.models, wanted.models):
-        heads = [{key: str(value) for key, value in vars(model).items() if key != "files"} for model in (ours, theirs)]
+        heads = _head(ours, varying), _head(theirs, varying)
         findings.models += _differences(findings, f"{where}, model {theirs.name}", *heads, varying)
         findings.files += _differences(findings, f"{where}, {theirs.name}, file", ours.files, theirs.files, varying)
+
+
+def _head(model: ModelSnapshot, varying: re.Pattern[str]) -> dict[str, str]:
+    """All of a model but its files, as words."""
+    metrics = [(key, step, None if varying.search(key) else value) for key, step, value in model.metrics]
+    return {"state": model.status, "params": f"{model.params}", "tags": f"{model.tags}", "metrics": f"{metrics}"}
 
 
 def _compare_points(
