@@ -195,9 +195,7 @@ class Process:
         about = {"address": redact(self.address), "pid": os.getpid(), "program": " ".join(sys.argv[:1])}
         name = f"j-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            return Journal(
-                self.folder / name, about, self.settings.max_bytes, sync_always=self.settings.sync_always
-            )
+            return Journal(self.folder / name, about, self.settings.max_bytes, sync_always=self.settings.sync_always)
         except OSError as error:
             raise JournalFull(
                 f"no journal can be made in {self.folder}: {error.strerror or error}; make room there, let it be "

@@ -301,7 +301,13 @@ class JournalStore(DirectStore):
         return self._read((run_id,), ask, lambda: PagedList(known(), None) if here.mirror.run(run_id) else None)
 
     def _search_runs(
-        self, experiment_ids: Any, filter_string: Any, run_view_type: Any, max_results: Any, order_by: Any, page_token: Any
+        self,
+        experiment_ids: Any,
+        filter_string: Any,
+        run_view_type: Any,
+        max_results: Any,
+        order_by: Any,
+        page_token: Any,
     ) -> Any:
         """Runs; where the server is away, those that this process knows."""
         here = self.process
@@ -399,5 +405,3 @@ def _validated(validate: Callable[..., T], *arguments: Any) -> T:
 
 def _refuse(code: str, message: str) -> NoReturn:
     raise RestException({"error_code": code, "message": message})
-
-
