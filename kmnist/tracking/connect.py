@@ -103,6 +103,8 @@ def reopen_run(client: MlflowClient, run_id: str, finished_too: bool = False) ->
     what = f"run {run_id} cannot be resumed on {redact(client.tracking_uri)}"
     with tracking_errors(what, "is that where the run was tracked to? (--tracking-uri)"):
         run = client.get_run(run_id)
+    if run.info.lifecycle_stage != "active":  # MLflow gives it, and takes nothing for it
+        raise TrackingError(f"run {run_id} is deleted; to have it back: mlflow runs restore --run-id {run_id}")
     if run.info.status == RunStatus.to_string(RunStatus.FINISHED) and not finished_too:
         raise TrackingError(f"run {run_id} has FINISHED: there is nothing to resume; start another for more epochs")
     with tracking_errors(what):
