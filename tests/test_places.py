@@ -10,13 +10,18 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
+from kmnist.config import TrainConfig
+from kmnist.data.kmnist import SPEC
 from kmnist.errors import TrackingError
+from kmnist.network import SavedNetwork
 from kmnist.tracking import MlflowRun, connect, create_run, list_pending, reopen_run, send_pending
 from kmnist.tracking.children import ChildRuns
 from kmnist.tracking.places import PACKAGES, check_location
 from tests.commands import Command
+from tests.nets import network
 from tests.servers import MlflowServer, running_mlflow
 
+SMALL = TrainConfig.parse({"hidden": "8"})
 #: A folder that each process has of its own, as each machine has of the same name.
 EACH_ITS_OWN = "/proc/self/cwd/artifacts"
 
@@ -107,9 +112,9 @@ def test_a_database_that_was_moved_does_not_fill_a_folder_that_is_not_there(stor
     client = connect(store)
     client.create_experiment("moved", str(tmp_path / "before"))
     run = create_run(client, "moved", "the first")
+    create_run(client, "moved", "the second")  # no model was logged yet: no folder needs to be there
     with MlflowRun(client, run, tmp_path / "runs" / run.info.run_id) as writer:
-        writer.log_file(b"text", "a.txt")
-    create_run(client, "moved", "the second")
+        writer.log_model(SavedNetwork(network(SMALL), SMALL, SPEC), 1, {}, 1_700_000_000_000)
     shutil.rmtree(tmp_path / "before")
     with pytest.raises(TrackingError, match=r"before, which is not on this machine.*--experiment-name.*mkdir -p"):
         create_run(client, "moved", "the third")

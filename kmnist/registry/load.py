@@ -19,6 +19,7 @@ from kmnist.record import ANY_MODEL
 from kmnist.registry.files import digest_files, download, download_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import DIGEST, check_certified, check_digest, check_signature
+from kmnist.tracking.connect import open_client
 from kmnist.tracking.listing import full_run_id
 from kmnist.tracking.publish import is_ours
 
@@ -100,7 +101,7 @@ def fetch(uri: str, *, tracking_uri: str | None = None) -> Fetched:
         if not uri.startswith(("models:/", "runs:/")):
             return Fetched(_from_path(Path(uri)))
         with asked():
-            client = MlflowClient(tracking_uri)
+            client = open_client(tracking_uri)
         if match := REGISTERED.fullmatch(uri):
             version = find_version(client, match["name"], match["alias"], match["version"])
             saved, digest = load_version(client, version)
@@ -126,7 +127,7 @@ def named_version(uri: str, *, tracking_uri: str | None = None) -> ModelVersion 
     if match is None:
         return None
     with asked():
-        client = MlflowClient(tracking_uri)
+        client = open_client(tracking_uri)
     return find_version(client, match["name"], match["alias"], match["version"])
 
 

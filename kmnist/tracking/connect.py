@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import mlflow
-import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
 from mlflow.exceptions import MlflowException
@@ -16,11 +15,11 @@ from kmnist.addresses import redact
 from kmnist.config import TrainConfig
 from kmnist.environment import set_environment
 from kmnist.errors import KmnistError, SettingError, TrackingError, root_cause
+from kmnist.tracking.database import is_database, prepare_database
 from kmnist.tracking.places import check_place
 
 #: What they say about a database: each table that is made, and a traceback for each error that is raised anyway.
 LOGGERS = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL}
-CONNECT_SECONDS = 10
 WAY_OUT = (
     "Start the server, name another with --tracking-uri or MLFLOW_TRACKING_URI, "
     "or track into a local file: --tracking-uri sqlite:///mlflow.db"
@@ -66,10 +65,25 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
     configure_mlflow()
     uri = tracking_uri or mlflow.get_tracking_uri()
     with tracking_errors(f"the tracking server {redact(uri)} cannot be used", WAY_OUT):
-        _connect_to_database(uri)
-        client = MlflowClient(uri)
+        client = open_client(uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def open_client(tracking_uri: str | None = None) -> MlflowClient:
+    """A client whose server was not asked yet, and whose database can be opened as it is.
+
+    Args:
+        tracking_uri: as :func:`connect` has it.
+
+    Raises:
+        TrackingError: the database is another program's, or of another MLflow; it was not changed.
+        SQLAlchemyError, OSError: it cannot be opened.
+    """
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    if is_database(uri):
+        prepare_database(uri)
+    return MlflowClient(uri)
 
 
 def configure_mlflow() -> None:
@@ -77,15 +91,6 @@ def configure_mlflow() -> None:
     set_environment()
     for name, level in LOGGERS.items():
         logging.getLogger(name).setLevel(level)
-
-
-def _connect_to_database(uri: str) -> None:
-    """Open a connection, once, to a database server. MLflow would try ten times, for minutes, and trace each."""
-    if uri.startswith(("postgresql", "mysql")):
-        engine = sqlalchemy.create_engine(uri, connect_args={"connect_timeout": CONNECT_SECONDS})
-        with engine.connect():
-            pass
-        engine.dispose()
 
 
 def reopen_run(client: MlflowClient, run_id: str, finished_too: bool = False) -> Run:
@@ -98,6 +103,8 @@ def reopen_run(client: MlflowClient, run_id: str, finished_too: bool = False) ->
     what = f"run {run_id} cannot be resumed on {redact(client.tracking_uri)}"
     with tracking_errors(what, "is that where the run was tracked to? (--tracking-uri)"):
         run = client.get_run(run_id)
+    if run.info.lifecycle_stage != "active":  # MLflow gives it, and takes nothing for it
+        raise TrackingError(f"run {run_id} is deleted; to have it back: mlflow runs restore --run-id {run_id}")
     if run.info.status == RunStatus.to_string(RunStatus.FINISHED) and not finished_too:
         raise TrackingError(f"run {run_id} has FINISHED: there is nothing to resume; start another for more epochs")
     with tracking_errors(what):

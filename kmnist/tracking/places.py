@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LoggedModelStatus, Run
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.rest_utils import http_request, verify_rest_response
@@ -88,14 +88,14 @@ def check_place(client: MlflowClient, run: Run) -> None:
 
 
 def _check_not_left_behind(client: MlflowClient, run: Run, folder: Path) -> None:
-    """See that the folder of an experiment's artifacts is here, if it has any.
+    """See that the folder of an experiment's artifacts is here, if models were logged to it.
 
     Beside a database that was moved, or that several machines use, it may be elsewhere; written to, it would be made.
     """
     if folder.exists():
         return
-    finished = client.search_runs([run.info.experiment_id], "attributes.status = 'FINISHED'", max_results=2)
-    if any(other.info.run_id != run.info.run_id for other in finished):
+    models = client.search_logged_models([run.info.experiment_id])
+    if any(model.status == LoggedModelStatus.READY for model in models):
         raise ArtifactsElsewhere(
             f"the artifacts of this experiment lie in {folder}, which is not on this machine: the database "
             f"{redact(client.tracking_uri)} was moved, or another machine made the experiment. {_way_out('')}; or, if "
