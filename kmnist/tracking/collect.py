@@ -1,6 +1,5 @@
 """What a report reads of runs: their last numbers, their curves, and the tables that they have left."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,24 +10,11 @@ from kmnist import record
 from kmnist.errors import SettingError, in_one_line
 from kmnist.report.source import CURVES, FILES, Source
 from kmnist.tracking.connect import tracking_errors
-from kmnist.tracking.read import read_run
+from kmnist.tracking.read import read_run, runs_by_id
 
 MOST_READ = 1000  # runs of an experiment that are looked at, the newest
 NO_TRAININGS = {record.KIND_STUDY, record.KIND_TRIAL, record.KIND_EVALUATION, record.KIND_REPORT}
 MOST_BYTES = 50_000_000  # of an artifact that is read
-
-
-def runs_by_id(client: MlflowClient, ids: Sequence[str]) -> list[Run]:
-    """Runs by their ids.
-
-    Raises:
-        TrackingError: there is none of that id, or the server does not answer.
-    """
-    found = []
-    for run_id in dict.fromkeys(ids):
-        with tracking_errors(f"run {run_id} cannot be read", "is that where it was tracked to? (--tracking-uri)"):
-            found.append(client.get_run(run_id))
-    return found
 
 
 def runs_of_experiment(client: MlflowClient, name: str) -> list[Run]:

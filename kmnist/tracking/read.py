@@ -6,6 +6,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from kmnist.record import TrackedRun
+from kmnist.tracking.connect import tracking_errors
 
 PAGE = 1000
 
@@ -18,6 +19,19 @@ def search_all(client: MlflowClient, experiment_ids: Sequence[str], query: str =
         yield from page
         if not (token := page.token):
             return
+
+
+def runs_by_id(client: MlflowClient, ids: Sequence[str]) -> list[Run]:
+    """Runs by their ids.
+
+    Raises:
+        TrackingError: there is none of that id, or the server does not answer.
+    """
+    found = []
+    for run_id in dict.fromkeys(ids):
+        with tracking_errors(f"run {run_id} cannot be read", "is that where it was tracked to? (--tracking-uri)"):
+            found.append(client.get_run(run_id))
+    return found
 
 
 def read_run(run: Run) -> TrackedRun:
