@@ -24,12 +24,12 @@ def sync(
     show
         show it only, with what the server answered
     """
-    from kmnist.cli.progress import Screen
+    from kmnist.cli.printer import Printer
     from kmnist.tracking import connect, list_pending, send_pending
 
     if format != "table" and not show:
         raise SettingError(f"format={format}: is for --show")
-    screen = Screen(quiet=False)
+    screen = Printer()
     waiting = list_pending(work_dir)
     if format != "table":
         screen.table(COLUMNS, [_as_row(run) for run in waiting], format)

@@ -20,8 +20,8 @@ from kmnist.registry.files import digest_files, download, download_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import DIGEST, check_certified, check_digest, check_signature
 from kmnist.tracking.connect import open_client
-from kmnist.tracking.listing import full_run_id
 from kmnist.tracking.publish import is_ours
+from kmnist.tracking.read import full_run_id
 
 LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
 OF_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<name>.+)")

@@ -23,8 +23,7 @@ from kmnist.network import load_network
 from kmnist.record import TrackedRun
 from kmnist.registry.files import download
 from kmnist.registry.server import asked, look_up, require_active
-from kmnist.tracking.listing import full_run_id
-from kmnist.tracking.read import all_experiments, read_run, search_all, search_all_models
+from kmnist.tracking.read import all_experiments, full_run_id, read_run, search_all, search_all_models
 
 DEFAULT_NAME = "kmnist"
 DESCRIPTION = (

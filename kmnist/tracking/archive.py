@@ -20,11 +20,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from kmnist.errors import TrackingError
-from kmnist.tracking.collect import runs_by_id
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
 from kmnist.tracking.journal import JOURNAL, Journal
 from kmnist.tracking.publish import is_ours
+from kmnist.tracking.read import runs_by_id
 
 CONTENTS = "runs.json"
 MOST_RUNS = 10_000

@@ -1,6 +1,5 @@
 """What a report reads of runs: their last numbers, their curves, and the tables that they have left."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,25 +11,11 @@ from kmnist import record
 from kmnist.errors import SettingError, in_one_line
 from kmnist.report.source import CURVES, FILES, Source
 from kmnist.tracking.connect import tracking_errors
-from kmnist.tracking.listing import full_run_id
-from kmnist.tracking.read import all_experiments, read_run, search_all
+from kmnist.tracking.read import all_experiments, read_run, runs_by_id, search_all
 
 KIND = f"tags.`{record.KIND}`"
 NO_TRAININGS = {record.KIND_STUDY, record.KIND_TRIAL, record.KIND_EVALUATION, record.KIND_REPORT}
 MOST_BYTES = 50_000_000  # of an artifact that is read
-
-
-def runs_by_id(client: MlflowClient, ids: Sequence[str]) -> list[Run]:
-    """Runs by their ids, or the beginnings of these.
-
-    Raises:
-        TrackingError: there is none of that id, or the server does not answer.
-    """
-    found = []
-    for run_id in dict.fromkeys(full_run_id(client, text) for text in ids):
-        with tracking_errors(f"run {run_id} cannot be read", "is that where it was tracked to? (--tracking-uri)"):
-            found.append(client.get_run(run_id))
-    return found
 
 
 def runs_of_experiment(client: MlflowClient, name: str) -> list[Run]:

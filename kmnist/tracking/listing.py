@@ -1,19 +1,16 @@
-"""The list of runs, newest first; and the whole id of a run from its beginning."""
+"""The list of runs, newest first."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from mlflow import MlflowClient
-from mlflow.entities import ViewType
 
 from kmnist import record
-from kmnist.errors import SettingError, TrackingError
+from kmnist.errors import SettingError
 from kmnist.record import TrackedRun
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.read import all_experiments, read_run, search_all
 
-SHORT_ID = re.compile("[0-9a-f]{4,31}")
 NEWEST = ["attributes.start_time DESC"]
 #: Runs that others stand for: a study's trials, and the runs that confirm its best settings.
 BELOW = (record.KIND_TRIAL, record.KIND_CONFIRMATION)
@@ -76,25 +73,6 @@ def list_runs(
             if len(found) == most:
                 break
     return found
-
-
-def full_run_id(client: MlflowClient, text: str) -> str:
-    """The id of the one run whose id begins with ``text``. What is no beginning of an id is given back as it is.
-
-    Raises:
-        TrackingError: no run's id begins so, or several do; or the server does not answer.
-    """
-    if not SHORT_ID.fullmatch(text):
-        return text
-    with tracking_errors("runs cannot be searched"):
-        ids = list(_experiments(client))
-        found = client.search_runs(ids, f"attributes.run_id LIKE '{text}%'", ViewType.ALL, max_results=5)
-    if not found:
-        raise TrackingError(f"no run's id begins with {text}; kmnist runs list shows the newest (--tracking-uri)")
-    if len(found) > 1:
-        there = ", ".join(run.info.run_id for run in found)
-        raise TrackingError(f"the ids of several runs begin with {text}: {there}; type more of it")
-    return str(found[0].info.run_id)
 
 
 def _experiments(client: MlflowClient, name: str | None = None) -> dict[str, str]:

@@ -1,16 +1,20 @@
 """What MLflow has, all there is of it, page by page; and a run as typed values."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LoggedModel, Run
+from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 from mlflow.store.entities.paged_list import PagedList
 
+from kmnist.errors import TrackingError
 from kmnist.record import TrackedRun
+from kmnist.tracking.connect import tracking_errors
 
 T = TypeVar("T")
 PAGE = 1000
+SHORT_ID = re.compile("[0-9a-f]{4,31}")  # the beginning of a run's id
 
 
 def search_all(
@@ -46,6 +50,38 @@ def _pages(fetch: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
         yield from page
         if not (token := page.token):
             return
+
+
+def runs_by_id(client: MlflowClient, ids: Sequence[str]) -> list[Run]:
+    """Runs by their ids, or the beginnings of these.
+
+    Raises:
+        TrackingError: there is none of that id, or the server does not answer.
+    """
+    found = []
+    for run_id in dict.fromkeys(full_run_id(client, text) for text in ids):
+        with tracking_errors(f"run {run_id} cannot be read", "is that where it was tracked to? (--tracking-uri)"):
+            found.append(client.get_run(run_id))
+    return found
+
+
+def full_run_id(client: MlflowClient, text: str) -> str:
+    """The id of the one run whose id begins with ``text``. What is no beginning of an id is given back as it is.
+
+    Raises:
+        TrackingError: no run's id begins so, or several do; or the server does not answer.
+    """
+    if not SHORT_ID.fullmatch(text):
+        return text
+    with tracking_errors("runs cannot be searched"):
+        ids = [found.experiment_id for found in all_experiments(client)]
+        found = client.search_runs(ids, f"attributes.run_id LIKE '{text}%'", ViewType.ALL, max_results=5)
+    if not found:
+        raise TrackingError(f"no run's id begins with {text}; kmnist runs list shows the newest (--tracking-uri)")
+    if len(found) > 1:
+        there = ", ".join(run.info.run_id for run in found)
+        raise TrackingError(f"the ids of several runs begin with {text}: {there}; type more of it")
+    return str(found[0].info.run_id)
 
 
 def read_run(run: Run) -> TrackedRun:
