@@ -20,7 +20,8 @@ from kmnist.registry import fetch_initial
 from kmnist.tracking import connect, list_pending, parent_run, point_to, reopen_run
 from kmnist.tuning.liveness import Session
 from kmnist.tuning.pool import Job
-from kmnist.tuning.storage import STORAGE_IS_AWAY, StudyStorage, open_storage
+from kmnist.tuning.retry import STORAGE_IS_AWAY
+from kmnist.tuning.storage import StudyStorage, open_storage
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.supervise import Report, supervise
 from kmnist.tuning.worker import Worker
@@ -132,7 +133,7 @@ class Course:
     def task(self, study: TrackedStudy, above: TrackedStudy, data: Dataset) -> WorkerTask:
         """What workers are told of a search; ``above`` is the study that has the run above those of its trials."""
         return WorkerTask(
-            storage=self.places.storage,
+            storage=self.storage.address,
             study=study.name,
             tracking_uri=self.client.tracking_uri,
             parent_id=above.optuna.user_attrs["run_id"],
