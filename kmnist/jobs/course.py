@@ -14,7 +14,7 @@ from kmnist.data import Dataset, load_dataset
 from kmnist.errors import Incomplete, StudyError, root_reason
 from kmnist.jobs.engine import Engine, Seat
 from kmnist.jobs.executor import Executor
-from kmnist.jobs.reach import require_reachable
+from kmnist.jobs.reach import from_anywhere, require_reachable
 from kmnist.jobs.worker import WorkerTask
 from kmnist.registry import fetch_initial
 from kmnist.tracking import connect, list_pending, parent_run, point_to, reopen_run
@@ -135,7 +135,7 @@ class Course:
         return WorkerTask(
             storage=self.storage.address,
             study=study.name,
-            tracking_uri=self.client.tracking_uri,
+            tracking_uri=from_anywhere(self.client.tracking_uri),
             parent_id=above.optuna.user_attrs["run_id"],
             tags=above.tags,
             work_dir=self.places.work_dir.absolute(),
