@@ -60,7 +60,7 @@ class WorkerTask:
         from kmnist.tuning.study import load_study
         from kmnist.tuning.worker import work
 
-        storage = open_storage(self.storage)
+        storage = open_storage(self.storage, known=True)
         study = wait_out_storage(lambda: load_study(storage, self.study))
         client = wait_out(lambda: connect(self.tracking_uri), OUTAGE_SECONDS, say=complain)
         start_run = ChildRuns(client, self.parent_id, self.work_dir, FILE_NAME, self.tags, say=complain)

@@ -45,17 +45,20 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, _PASSES) or isinstance(error.__cause__, _PASSES)
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether a server is there, but has no place free, or is just being started.
+#: What a server says that has no place free, or is just being started: a connection that it refuses has no SQLSTATE.
+_REFUSED_FOR_NOW = (
+    "too many",
+    "remaining connection slots",
+    "no more connections",
+    "starting up",
+    "shutting down",
+    "recovery",
+)
 
-    It says so in words only: a connection that it refuses has no SQLSTATE.
-    """
-    words = (
-        "too many",
-        "remaining connection slots",
-        "starting up",
-        "shutting down",
-        "recovery",
-        "no more connections",
-    )
-    return isinstance(error, OperationalError) and any(word in str(error) for word in words)
+
+def is_there(error: BaseException) -> bool:
+    """Whether a server has answered, but has no place free, is just being started, or has cut the connection."""
+    found = error if isinstance(error, OperationalError) else error.__cause__
+    if not isinstance(found, OperationalError):
+        return False
+    return found.connection_invalidated or any(words in str(found) for words in _REFUSED_FOR_NOW)

@@ -17,7 +17,7 @@ import optuna
 from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from sqlalchemy import URL, NullPool, create_engine, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 
 from kmnist.addresses import parse_database, redact
 from kmnist.errors import KmnistError, StudyError, in_one_line, root_reason
@@ -25,7 +25,7 @@ from kmnist.extras import require
 from kmnist.settings import shorten
 from kmnist.text import complain
 from kmnist.tuning.journal import Journal
-from kmnist.tuning.retry import AWAY_SECONDS, RETRY_SECONDS, STORAGE_IS_AWAY, is_full
+from kmnist.tuning.retry import AWAY_SECONDS, RETRY_SECONDS, STORAGE_IS_AWAY, is_there, passes
 
 # The name of our own part in PostgreSQL's one space of advisory locks.
 LOCK_SPACE = zlib.crc32(b"kmnist") - 2**31
@@ -55,11 +55,12 @@ class StudyStorage(Protocol):
         """Hold a lock that one process at a time can hold, on any machine, and that a killed one cannot keep."""
 
 
-def open_storage(address: str) -> StudyStorage:
+def open_storage(address: str, *, known: bool = False) -> StudyStorage:
     """Open a storage, and make it if it is not there yet.
 
     Args:
         address: a path, or ``postgresql://user@host/database``.
+        known: it has answered before: one that does not answer is waited for.
 
     Raises:
         SettingError: the address cannot be read.
@@ -80,7 +81,7 @@ def open_storage(address: str) -> StudyStorage:
         )
     if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise StudyError(f"storage {shown}: must be the path of a file or postgresql://user@host/database")
-    return PostgresStorage(parse_database(f"postgresql+psycopg://{rest}"), shown)
+    return PostgresStorage(parse_database(f"postgresql+psycopg://{rest}"), shown, known=known)
 
 
 @contextmanager
@@ -141,7 +142,7 @@ class PostgresStorage:
 
     is_file = False
 
-    def __init__(self, url: URL, shown: str) -> None:
+    def __init__(self, url: URL, shown: str, *, known: bool) -> None:
         require("postgres", f"storage {shown}")
         self.shown = shown
         self.address = url.render_as_string(hide_password=False)
@@ -151,13 +152,13 @@ class PostgresStorage:
             try:
                 self.optuna: BaseStorage = self._open(url)
                 return
-            except (SQLAlchemyError, ArgumentError, RuntimeError) as error:
-                if not is_full(error) or time.monotonic() - begun > AWAY_SECONDS:
+            except (*STORAGE_IS_AWAY, ArgumentError, RuntimeError) as error:
+                if not (is_there(error) or (known and passes(error))) or time.monotonic() - begun > AWAY_SECONDS:
                     raise StudyError(
                         f"storage {shown} does not answer: {root_reason(error)}. Start it, or name another"
                     ) from error
                 if not told:
-                    complain(f"storage {shown} has no connection free ({root_reason(error)}); waiting for one")
+                    complain(f"storage {shown} takes no connection now ({root_reason(error)}); waiting for one")
                     told = True
             time.sleep(RETRY_SECONDS)
 

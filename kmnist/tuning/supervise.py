@@ -11,7 +11,7 @@ from kmnist.errors import StudyError
 from kmnist.experiment import Run
 from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.pool import Pool, Spawn
-from kmnist.tuning.retry import AWAY_SECONDS, STORAGE_IS_AWAY
+from kmnist.tuning.retry import AWAY_SECONDS, STORAGE_IS_AWAY, wait_out
 from kmnist.tuning.study import TrackedStudy
 
 TICK_SECONDS = 0.5
@@ -112,8 +112,12 @@ def supervise(
     finally:
         if leading is not None:
             report, clock = leading
-            clock.save()
-            report(study.trials(), final=over)  # who interrupts does not want to wait
+            if over:
+                wait_out(clock.save)
+                wait_out(lambda: report(study.trials(), final=True))
+            else:  # who interrupts does not want to wait
+                clock.save()
+                report(study.trials(), final=False)
 
 
 class _Clock:
