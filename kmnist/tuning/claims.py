@@ -127,7 +127,8 @@ class Claim:
     def _held(self, may_be: Sequence[TrialState] = (TrialState.RUNNING,)) -> Iterator[FrozenTrial]:
         """The trial as it is now, which stays so within the block."""
         with self.study.lock():
-            now = self.study.storage.optuna.get_trial(self.trial._trial_id)
+            with self.study.there():
+                now = self.study.storage.optuna.get_trial(self.trial._trial_id)
             if now.state not in may_be or now.user_attrs.get("worker") != self.worker:
                 raise ClaimLost(f"worker {self.worker} was silent for long: another has trial {self.number} now")
             yield now
@@ -156,7 +157,8 @@ def claim(study: TrackedStudy, session: str, worker: str, liveness: Liveness) ->
                 _mark(study, trial._trial_id, worker=worker, deaths=deaths, session=session)
                 _aim_sampler(study, trial.number, budget)
                 return Claim(study, Trial(study.optuna, trial._trial_id), worker)
-        if attrs["out_of_time"] or len(trials) >= budget.trials or _no_epoch_left(trials, budget):
+        begun = [trial for trial in trials if trial.state != TrialState.WAITING]  # that somebody has enqueued
+        if attrs["out_of_time"] or len(begun) >= budget.trials or _no_epoch_left(begun, budget):
             return Nothing.YET if running else Nothing.LEFT
         _aim_sampler(study, len(trials), budget)
         new = study.optuna.ask()

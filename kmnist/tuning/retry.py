@@ -45,14 +45,17 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, _PASSES) or isinstance(error.__cause__, _PASSES)
 
 
-#: What a server says that has no place free, or is just being started: a connection that it refuses has no SQLSTATE.
+#: What a server says that has no place free, is just being started, or cuts a connection that is being made: none of
+#: them has an SQLSTATE.
 _REFUSED_FOR_NOW = (
     "too many",
-    "remaining connection slots",
+    "connection slots",
     "no more connections",
     "starting up",
     "shutting down",
     "recovery",
+    "terminating connection",
+    "server closed the connection",
 )
 
 
