@@ -42,8 +42,7 @@ def evaluate(
     Parameters
     ----------
     data
-        name of a data set or folder of IDX files; or pictures: a folder for each class, or a table (.csv, .parquet)
-        with the columns picture and label
+        name of a data set, or the path of labelled pictures: a folder for each class, IDX, .npz, .csv, .parquet, .tar
     split
         of a data set; valid and train: as the model's own training split it
     raw

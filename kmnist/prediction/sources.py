@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from kmnist.data.forms.pixel_csv import read_pixels
 from kmnist.errors import KmnistError, SettingError
 from kmnist.extras import require
 from kmnist.pictures.formats import SUFFIXES
@@ -29,7 +30,8 @@ def find_pictures(
     """Every picture of every source, in the order given; of a folder, by name.
 
     Args:
-        sources: files (pictures, IDX, .npy, .npz, .tar, .tar.gz, .parquet), folders of them, or ``-`` for ``stdin``.
+        sources: files (pictures, IDX, .npy, .npz, .csv of pixels, .tar, .tar.gz, .parquet), folders of them, or ``-``
+            for ``stdin``.
         stdin: where ``-`` is read from.
         skipped: is told what is left out of folders and archives.
         is_ours: whether a file of a folder is one that the command itself writes.
@@ -84,8 +86,11 @@ def _file(path: str, skipped: Skipped) -> Iterator[Picture]:
 
             for place, value in enumerate(read_table(Path(path))):
                 yield Picture(f"{name}[{place}]", value)
+        elif kind == ".csv":
+            for place, image in enumerate(read_pixels(Path(path))):
+                yield Picture(f"{name}[{place}]", image)
         elif kind in ARRAYS:
-            for place, image in enumerate(read_arrays(Path(path))):
+            for place, image in enumerate(read_arrays(Path(path), skipped)):
                 yield Picture(f"{name}[{place}]", image)
         else:
             yield Picture(name, path)

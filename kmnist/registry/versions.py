@@ -17,11 +17,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from kmnist import record
+from kmnist.config import TrainConfig
 from kmnist.errors import ModelError, TrackingError
 from kmnist.network import load_network
 from kmnist.record import TrackedRun
 from kmnist.registry.files import download
-from kmnist.registry.server import asked, look_up
+from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.tracking.read import read_run
 
 DEFAULT_NAME = "kmnist"
@@ -152,6 +153,17 @@ def find_best(client: MlflowClient, name: str) -> str:
             raise ModelError(f"no run of the experiment {name!r} has a model that was trained on a published data set")
     there = ", ".join(experiment.name for experiment in experiments)
     raise ModelError(f"there is no study and no experiment {name!r}; the experiments are: {there}")
+
+
+def trained_with(client: MlflowClient, name: str, number: str) -> TrainConfig | None:
+    """The settings of the run that trained a version; ``None`` where there is no such run, or it made an ensemble.
+
+    Raises:
+        TrackingError: the server does not answer.
+    """
+    version = look_up_version(client, name, number)
+    run = look_up(lambda: client.get_run(version.run_id or "")) if version and version.run_id else None
+    return read_run(run).config if run else None
 
 
 def tag_version(client: MlflowClient, version: ModelVersion, tags: Mapping[str, str]) -> None:
