@@ -128,7 +128,7 @@ def test_what_cannot_be_measured_is_told_and_leaves_no_run(
         ("./nowhere", "nowhere is no data set: there is no such file or folder"),
         (str(tmp_path / "odd"), "'omega' is none of the classes of the drawn sample, which are: 0 o お"),
         (str(tmp_path / "empty"), "is no data set: the folder is empty. What is taken is"),
-        (str(tmp_path / "a.csv"), "is no data set: it is a file of 22 bytes"),
+        (str(tmp_path / "a.csv"), "is no data set: it is a file of 18 bytes"),
     ]:
         done = kmnist_command("evaluate", uri, data)
         assert done.returncode == 1, data

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,20 @@ import pytest
 from PIL import Image
 
 from kmnist.config import TrainConfig
-from kmnist.data import Dataset, Images, load_dataset
+from kmnist.data import Dataset, DataSpec, Images, load_dataset
 from kmnist.data.forms import FORMS as READERS
 from kmnist.data.idx import idx_bytes
 from kmnist.data.spec import ClassLabel, labels
 from kmnist.errors import DataError
+from kmnist.network import SavedNetwork
+from kmnist.pictures.skipped import Skipped
+from kmnist.prediction.decoding import prepare
+from kmnist.prediction.labelled import find_labelled
+from kmnist.prediction.picture import Picture
+from kmnist.prediction.sources import find_pictures
 from tests import forms
 from tests.forms import CLASSES, FORMS, images, png, write_files
+from tests.nets import network
 
 
 def load(path: Path, **reading: object) -> Dataset:
@@ -266,7 +274,7 @@ def test_many_pictures_are_decoded_by_several_processes(tmp_path: Path, monkeypa
     write_files(tmp_path, images("train"))
     (tmp_path / "ki" / "broken.png").write_bytes(b"no picture")
     alone = load(tmp_path)
-    monkeypatch.setattr("kmnist.data.decoded.FEW", 0)
+    monkeypatch.setattr("kmnist.data.decoded.WORTH", 0)
     monkeypatch.setattr("kmnist.data.decoded.BATCH", 5)
     monkeypatch.setattr("kmnist.data.decoded.available_cores", lambda: 2)
     together = load(tmp_path)
@@ -308,3 +316,29 @@ def test_kmnist_is_found_under_other_names(drawn: Dataset, tmp_path: Path, monke
 def test_each_reader_says_what_it_takes() -> None:
     for name, reader in READERS.items():
         assert reader.expects, name
+
+
+def test_tables_of_pixels_and_arrays_of_rows_are_pictures_to_predict_too(tmp_path: Path) -> None:
+    of = images("train")
+    path = FORMS["CSV with a header"](tmp_path) / "set_train.csv"
+    found = [picture.item for picture in find_pictures([str(path)], BytesIO(), Skipped())]
+    assert (np.stack([item for item in found if isinstance(item, np.ndarray)]) == of.pixels).all()
+    rows = prepare([Picture("rows.npy", of.pixels.reshape(len(of), -1))], (8, 8), raw=False)
+    assert (
+        "an array of shape (24, 64): looks like 24 pictures of 64 pixels each; save it as (N, 8, 8)" in rows.errors[0]
+    )
+    skipped = Skipped()
+    [*pictures] = find_pictures([str(FORMS["npz, Keras"](tmp_path))], BytesIO(), skipped)
+    assert len(pictures) == len(of)
+    assert "arrays beside x_train" in str(skipped)
+
+
+@pytest.mark.parametrize("form", ["npz, Keras", "CSV without a header", "parquet, Hugging Face", "tar of folders"])
+def test_a_model_is_measured_on_any_form(form: str, tmp_path: Path) -> None:
+    spec = DataSpec("letters", "Letters", labels(CLASSES), (8, 8))
+    saved = SavedNetwork(network(TrainConfig.parse({"hidden": "4"}), spec), TrainConfig.parse({}), spec)
+    measured = find_labelled(str(FORMS[form](tmp_path)), "test", tmp_path, saved, raw=True)
+    of = images("test")
+    assert sorted(zip(map(bytes, measured.images.pixels), measured.images.labels)) == sorted(
+        zip(map(bytes, of.pixels), of.labels)
+    )

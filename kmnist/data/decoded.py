@@ -1,5 +1,6 @@
 """Many files of pictures as one array, decoded in as many processes as pay, in little more memory than the array."""
 
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from kmnist.pictures.read import COLOURED, Gray, quiet_decoders, read_file, read
 from kmnist.pictures.small_png import read_small_png
 
 BATCH = 512  # pictures that a process is handed at once
-FEW = 4_096  # pictures for which more processes would not pay
+WORTH = 4.0  # seconds of work that must be left, or more processes take longer to start than they save
 SHOWN = 4  # sizes, in a message
 
 _Answer = tuple[Gray | None, bool, str]  # levels (H, W), whether it was in colour; why there is none
@@ -75,9 +76,14 @@ def _decoded(
     items: Iterable[Item], count: int, size: tuple[int, int] | None, transpose: bool
 ) -> Iterator[tuple[str, _Answer]]:
     batches = _batches(iter(items))
-    if count <= FEW or (workers := available_cores()) < 2:
-        for names, batch in batches:
-            yield from zip(names, _decode(batch, size, transpose))
+    done, began = 0, time.process_time()
+    for names, batch in batches:
+        yield from zip(names, _decode(batch, size, transpose))
+        done += len(names)
+        left = (time.process_time() - began) / done * (count - done)
+        if left > WORTH and (workers := available_cores()) > 1:
+            break
+    else:
         return
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
