@@ -11,7 +11,7 @@
     │   └── NothingDrawn         nothing is on it
     ├── ModelError               a model is not there, cannot be loaded, or may not be promoted
     ├── StudyError               a study or its storage cannot be used, or is not what it should be
-    ├── DemoError                the page to draw on cannot be opened: its address is taken, or cannot be used
+    ├── AddressError             an address to answer at is taken, or cannot be used
     ├── Incomplete               all is done, but the tracking server has not taken all of it
     └── Stopped                  a training was ended before its last epoch, on purpose
 
@@ -65,8 +65,8 @@ class StudyError(KmnistError):
     """A study or its storage cannot be used, or is not what it should be."""
 
 
-class DemoError(KmnistError):
-    """The page to draw on cannot be opened: its address is taken, or cannot be used."""
+class AddressError(KmnistError):
+    """An address to answer at is taken, or cannot be used."""
 
 
 class Incomplete(KmnistError):

@@ -15,8 +15,11 @@ from aiohttp import hdrs, web
 from tests.servers import free_port
 
 #: What can happen to a request: it never reaches the server, half of it does, or it is late; its answer is lost or cut,
-#: though the server did what was asked; or somebody answers in the server's place, with an HTTP status.
-Kind = Literal["drop request", "cut request", "delay", "drop answer", "cut answer"] | int
+#: though the server did what was asked; or somebody answers in the server's place, with an HTTP status; or a session
+#: has ended, and a proxy leads to its page to log in.
+Kind = Literal["drop request", "cut request", "delay", "drop answer", "cut answer", "login"] | int
+LOGIN = "/oauth2/sign_in"
+PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>...</form></body></html>"
 HOP_BY_HOP = (hdrs.CONNECTION, hdrs.KEEP_ALIVE, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING, hdrs.CONTENT_LENGTH)
 MOST_BYTES = 1 << 30
 
@@ -94,8 +97,12 @@ class FaultyServer:
         name = f"{request.method} {request.path_qs}"
         body = await request.read()  # whole, or the client would see the connection close while it still sends
         self.requests[name] += 1
+        if request.path == LOGIN:
+            return web.Response(text=PAGE, content_type="text/html")
         fault = self._draw(name)
         match fault.kind if fault else None:
+            case "login":
+                return web.Response(status=302, headers={hdrs.LOCATION: LOGIN})
             case "drop request":
                 return _hang_up(request)
             case "cut request":

@@ -40,6 +40,12 @@ README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
 _WRITTEN = (page for page in (ROOT / "docs").rglob("*.md") if page.name not in GENERATED and "_build" not in page.parts)
 PAGES = [TUTORIAL, README, *sorted(set(_WRITTEN) - {TUTORIAL})]
 AFTER_TUTORIAL = "<!-- begins where the tutorial ends -->"
+#: The README has no comments for the tests. Its blocks that cannot run here, by how they begin, with the reason.
+NOT_RUN = {
+    "$ pip install 'mlflow>=3.17,<4' uv": "a network and minutes; the form with --env-manager=local is run",
+    "$ python3.11 -m venv .venv": "a network, and the environment that the tests already have",
+    "$ kmnist train --arch plain": "the tutorial, in whose folder this page is run, has typed the same",
+}
 FILE = re.compile(r"# (\w+\.py)\n")
 SERVES = re.compile(r"<!-- serves (\S+) -->\s*\Z")
 COMMAND_SECONDS = 240.0
@@ -148,6 +154,8 @@ def parse(page: Path, shell: Shell) -> Document:
     """A page with its examples, which are evaluated in ``shell`` and in this process."""
 
     def run(example: Example) -> None:
+        if page == README and any(str(example.parsed).startswith(beginning) for beginning in NOT_RUN):
+            return
         serves = SERVES.search(example.document.text[: example.start])
         for command, promised in commands(str(example.parsed)):
             if serves:
@@ -169,6 +177,11 @@ def parse(page: Path, shell: Shell) -> Document:
 
     parsers = SkipParser(), CodeBlockParser("python", evaluate), CodeBlockParser("console", run)
     return Document.parse(str(page), *parsers)
+
+
+def begins_after_tutorial(page: Path) -> bool:
+    """Whether a page is run in a copy of the folder that the tutorial leaves."""
+    return page in (TUTORIAL, README) or AFTER_TUTORIAL in page.read_text()
 
 
 def run_page(page: Path, folder: Path, programs: Path | None = None) -> None:

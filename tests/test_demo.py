@@ -27,10 +27,11 @@ from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.data.kmnist import CLASSES
 from kmnist.demo.app import MOST_BYTES, SENT_AS, answer_to
-from kmnist.demo.serve import host_names, listen
+from kmnist.demo.serve import host_names
 from kmnist.errors import NothingDrawn
 from kmnist.experiment import NullRun, Splits, prepare
 from kmnist.inference import Classifier
+from kmnist.listening import listen
 from kmnist.pictures.formats import READABLE
 from kmnist.pictures.skipped import Skipped
 from kmnist.prediction import decoding

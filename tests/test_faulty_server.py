@@ -78,3 +78,11 @@ def test_a_delayed_request_arrives(proxy: FaultyServer) -> None:
     assert requests.put(f"{proxy.url}/slow", b"x", timeout=10).content == b"x"
     assert time.monotonic() - began >= 1
     assert requests.put(f"{proxy.url}/quick", b"x", timeout=10).elapsed.total_seconds() < 1
+
+
+def test_a_session_that_has_ended_leads_to_a_page(proxy: FaultyServer) -> None:
+    proxy.inject(Fault("PUT /a", "login"))
+    answer = requests.put(f"{proxy.url}/a", b"abcd", timeout=10)
+    assert (answer.status_code, answer.request.method) == (200, "GET")
+    assert "Sign in" in answer.text
+    assert Echo.came == []

@@ -13,7 +13,7 @@ import yaml
 from cyclopts import CycloptsError, MissingArgumentError
 
 from kmnist.cli.main import app
-from tests.pages import AFTER_TUTORIAL, PAGES, ROOT, TUTORIAL, agrees, commands, fill, run_page
+from tests.pages import NOT_RUN, PAGES, README, ROOT, TUTORIAL, agrees, begins_after_tutorial, commands, fill, run_page
 from tests.warm import Warm
 
 WORD = re.compile(r"(?:[A-Z_]+=\S+ )*(kmnist [^`|;<>&]+)")
@@ -54,7 +54,7 @@ def test_page(
     page: Path, warm: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "kmnist"
-    if page == TUTORIAL or AFTER_TUTORIAL in page.read_text():
+    if begins_after_tutorial(page):
         shutil.copytree(request.getfixturevalue("after_tutorial"), folder)
         if page == TUTORIAL:
             return
@@ -135,6 +135,14 @@ def _commands_of_ours(text: str) -> list[str]:
 def test_what_is_not_run_has_a_reason(page: Path) -> None:
     for skipped in re.findall(r"<!-- skip: (.*?)-->", page.read_text()):
         assert re.fullmatch(r'next ".{10,}" ', skipped), skipped
+
+
+def test_what_the_readme_does_not_run_is_in_it_and_has_a_reason() -> None:
+    text = README.read_text()
+    assert "<!--" not in text  # people read the file as it is
+    for beginning, reason in NOT_RUN.items():
+        assert f"```console\n{beginning}" in text, beginning
+        assert len(reason) > 10
 
 
 def test_what_is_promised_is_compared() -> None:

@@ -1,13 +1,14 @@
 """What a registered model answers: over HTTP, and where this package is not installed."""
 
 import base64
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import requests
 import torch
@@ -27,7 +29,7 @@ from kmnist.inference.serving import _without_checks
 from kmnist.network import load_network
 from kmnist.registry import load_model
 from tests.champion import CHAMPION, Gray, as_csv, as_json, as_text
-from tests.commands import environment
+from tests.commands import Command, environment
 from tests.hostile_models import MARKER
 from tests.registered import NAME
 from tests.servers import free_port, wait_until_it_answers
@@ -92,7 +94,8 @@ def test_pixels_and_pictures_are_answered_as_in_process(served: str, images: Gra
         (np.zeros((2, 14, 14)).tolist(), "images of shape (2, 14, 14): must be (N, 28, 28)"),
         (np.full((1, 28, 28), 256).tolist(), "pixel values from 256 to 256: must be from 0 to 255"),
         ([], "images of shape (0,): must be (N, 28, 28)"),
-        ({"pixels": 1}, "images: must be an array of numbers"),
+        ({"pixels": 1, "more": 2}, "images: must be an array of numbers"),
+        ({"pixels": 1}, "images of shape (): must be (N, 28, 28)"),  # an input with a name, as TensorFlow Serving has
         (None, "images: must be an array of numbers"),
         (["!"], "picture 0: not base64"),
         ([as_text(np.zeros((28, 28), np.uint8))], "picture 0: nothing is drawn on it"),
@@ -161,7 +164,7 @@ def test_a_table_is_answered_by_a_table_and_the_output_can_be_chosen(
     ("given", "wrong"),
     [
         (np.full((1, 28, 28), 0.5), "pixel values from 0 to 1: must be from 0 to 255; multiply them by 255"),
-        (pd.DataFrame(np.zeros((2, 3))), r"images of shape \(\d, 2, 3\)"),
+        (pd.DataFrame(np.zeros((2, 3))), r"a table of 3 columns \(0, 1, 2\): must have one column of pictures, or 784"),
         (pd.DataFrame({"picture": ["!"]}), "picture 0: not base64"),
         (pd.Series([1.0, 2.0]), r"images of shape \(2,\)"),
         (pd.Series([b"GIF89a"]), "picture 0: not a picture"),
@@ -212,6 +215,133 @@ def test_a_graph_of_one_number_of_pictures_is_refused_when_it_is_loaded(saved: P
     exported = torch.export.export(load_network(saved).network, (torch.zeros(2, 28, 28),))
     with pytest.raises(AssertionError, match="size"):
         _without_checks(exported.module(), (28, 28))
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview], ids=lambda wrap: wrap.__name__)
+def test_pictures_may_be_any_object_of_bytes(
+    registry: str, images: Gray, expected: Predictions, wrap: Callable[[bytes], object]
+) -> None:
+    pictures = [wrap(base64.b64decode(as_text(image))) for image in images]
+    model = mlflow.pyfunc.load_model(CHAMPION)
+    for given in (pictures, pd.Series(pictures), pd.DataFrame({"picture": pictures})):
+        assert list(model.predict(given, params={"output": "classes"})) == expected.classes.tolist()
+    assert [row["class"] for row in model.predict(pictures[0])] == expected.classes.tolist()[:1]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int8(), pa.binary())],
+    ids=str,
+)
+def test_pictures_may_be_in_any_column_of_bytes_of_arrow(
+    registry: str, images: Gray, expected: Predictions, kind: pa.DataType
+) -> None:
+    contents = [base64.b64decode(as_text(image)) for image in images]
+    column = pa.array(contents).dictionary_encode() if pa.types.is_dictionary(kind) else pa.array(contents, kind)
+    model = mlflow.pyfunc.load_model(CHAMPION)
+    table = pa.table({"picture": column})
+    for given in (column, table, table.to_pandas(), table.to_pandas(types_mapper=pd.ArrowDtype)):
+        assert list(model.predict(given, params={"output": "classes"})) == expected.classes.tolist()
+
+
+def as_lines(text: str) -> str:
+    return "\r\n".join(text[place : place + 76] for place in range(0, len(text), 76))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        as_lines,
+        lambda text: f" {text}\n",
+        lambda text: text.replace("+", "-").replace("/", "_"),
+        lambda text: text.replace("+", "-").replace("/", "_").rstrip("="),
+        lambda text: f"data:image/png;base64,{as_lines(text)}",
+        lambda text: {"b64": text},
+        lambda text: {"image": {"b64": text}},
+    ],
+    ids=["lines of 76 characters", "space around it", "URL-safe", "unpadded", "data URL in lines", "b64", "named b64"],
+)
+def test_base64_is_read_as_people_have_it(
+    registry: str, images: Gray, expected: Predictions, written: Callable[[str], object]
+) -> None:
+    pictures = [written(as_text(image)) for image in images]
+    model = mlflow.pyfunc.load_model(CHAMPION)
+    assert [row["class"] for row in model.predict(pictures)] == expected.classes.tolist()
+    assert [row["class"] for row in model.predict(pictures[0])] == expected.classes.tolist()[:1]
+
+
+@pytest.mark.slow
+def test_what_mlflow_would_ignore_or_misread_is_said(served: str, images: Gray, expected: Predictions) -> None:
+    """Keys that it does not know, and requests that it cannot read: 400 and a line, never a wrong answer."""
+    inputs = {"inputs": images.tolist()}
+    for body, said in (
+        ({**inputs, "parms": {"output": "classes"}}, "unknown key 'parms'; did you mean 'params'?"),
+        ({"input": images.tolist()}, "unknown key 'input'; did you mean 'inputs'?"),
+        ({"messages": []}, "unknown key 'messages'; the keys are: inputs, instances, dataframe_split,"),
+        ({**inputs, "params": {"ouput": "classes"}}, "unknown param 'ouput'; did you mean 'output'?"),
+        ({**inputs, "params": ["classes"]}, "params is a list: must be an object, with output or unsure_below in it"),
+        ({**inputs, "params": {"output": 5}}, "Invalid parameters found"),
+        ({**inputs, "instances": []}, "inputs and instances in the body: must have one of inputs, instances,"),
+        ({"params": {}}, "no input in the body: must have one of inputs"),
+        ({"dataframe_split": {"columns": [{}], "data": [[1]]}}, "MLflow cannot read this body"),
+    ):
+        answer = requests.post(served, json=body, timeout=30)
+        assert (answer.status_code, answer.json()["message"][: len(said)]) == (400, said)
+        assert "Traceback" not in answer.text
+
+    csv = pd.DataFrame(images.reshape(5, -1)).to_csv(index=False, header=False).encode()
+    pictures = "\n".join(as_text(image) for image in images).encode()
+    body = json.dumps(inputs).encode()
+    for content, headers, said in (
+        (csv, {"Content-Type": "text/csv"}, "columns of pixels that are named"),
+        (pictures, {"Content-Type": "text/csv"}, "the name of the only column is a picture: if this is a CSV without"),
+        (b"", {"Content-Type": "text/csv"}, "Failed to parse input as a Pandas DataFrame"),
+        (b"PAR1", {"Content-Type": "application/vnd.apache.parquet"}, "Failed to parse input as a Pandas DataFrame"),
+        (body, {}, "the request has no Content-Type: must be application/json, text/csv or application/vnd.apache"),
+        (body, {"Content-Type": "text/plain"}, "Content-Type 'text/plain': must be application/json, text/csv or"),
+        (body, {"Content-Type": "application/json; charset=latin-1"}, "charset 'latin-1': must be utf-8"),
+        (body, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, "Content-Encoding 'gzip': send the"),
+        (body[:-1], {"Content-Type": "application/json"}, "the body is not JSON"),
+        (b"[1]", {"Content-Type": "application/json"}, "the body is a JSON list: must be an object like"),
+    ):
+        answer = requests.post(served, data=content, headers=headers, timeout=30)
+        assert (answer.status_code, answer.json()["message"][: len(said)]) == (400, said)
+        assert "Traceback" not in answer.text
+
+    # Names of media types have no case, and parameters that say nothing about the text change nothing.
+    classes = {"predictions": expected.classes.tolist()}
+    body = json.dumps({**inputs, "params": {"output": "classes"}}).encode()
+    for kind in ("Application/JSON", 'application/json; charset="UTF-8"', "application/json; format=pandas-records"):
+        answer = requests.post(served, data=body, headers={"Content-Type": kind}, timeout=30)
+        assert (answer.status_code, answer.json()) == (200, classes)
+
+
+@pytest.mark.slow
+def test_columns_in_another_order_are_answered_as_their_pixels_lie(
+    served: str, images: Gray, expected: Predictions
+) -> None:
+    """Encoders that sort keys (Go's, Python's with ``sort_keys``) put pixel 10 before pixel 2."""
+    table = pd.DataFrame(images.reshape(5, -1)).rename(columns=str)
+    table = table[sorted(table.columns)]
+    for body, kind in (
+        as_json("dataframe_records", table.to_dict("records")),
+        as_json("dataframe_split", table.to_dict("split", index=False)),
+        as_csv(table),
+        (table.to_parquet(), "application/vnd.apache.parquet"),
+    ):
+        answer = requests.post(served, data=body, headers={"Content-Type": kind}, timeout=30)
+        assert [row["class"] for row in answer.json()["predictions"]] == expected.classes.tolist()
+
+
+@pytest.mark.slow
+def test_an_address_in_use_is_said_in_one_line_and_at_once(
+    served: str, registry: str, kmnist_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")  # nobody is asked for the model
+    port = served.rpartition(":")[2].partition("/")[0]
+    done = kmnist_command("serve", "--port", port)
+    said = f"kmnist: 127.0.0.1 port {port} cannot be used: Address already in use; choose others with --host and --port"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{said}\n")
 
 
 @pytest.mark.slow

@@ -21,7 +21,8 @@ def demo(
         of that address; 0 takes a free one
     """
     require("demo", "kmnist demo")
-    from kmnist.demo import build_app, host_names, listen, serve
+    from kmnist.demo import build_app, host_names, serve
+    from kmnist.listening import listen
     from kmnist.pictures.read import quiet_decoders
     from kmnist.registry import load_model
 

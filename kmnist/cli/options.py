@@ -24,6 +24,7 @@ from kmnist.settings.choice import Choice
 from kmnist.tuning.definition import Budget, Method
 
 MOST_CHARACTERS = 100_000  # of a file of settings
+SHORTEST_ID = 4  # characters of a run's id that may stand for all of it
 
 
 def _can_be_looked_at(kind: Any, folder: Path) -> None:
@@ -253,17 +254,23 @@ def require_writable(file: Path, option: str, suffixes: tuple[str, ...]) -> None
 
 
 def run_folder(work_dir: Path, run_id: str) -> Path:
-    """Where the checkpoint of a run is.
+    """Where the checkpoint of a run is, by the run's id or the beginning of it.
 
     Raises:
-        CheckpointError: it is no run's id; a path, for example.
+        CheckpointError: it is not a run's id (a path, for example), or the ids of several runs begin so.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", run_id):
         raise CheckpointError(
-            f"resume={shorten(run_id)}: must be the id of a run, letters and digits only; those that can be "
+            f"--resume {shorten(run_id)}: must be the id of a run, letters and digits only; the runs that can be "
             f"resumed are the folders in {work_dir} (--work-dir)"
         )
-    return work_dir / run_id
+    if (work_dir / run_id).exists() or len(run_id) < SHORTEST_ID:
+        return work_dir / run_id
+    there = sorted(path for path in work_dir.glob(f"{run_id}*") if path.is_dir())
+    if len(there) > 1:
+        names = ", ".join(path.name for path in there)
+        raise CheckpointError(f"--resume {run_id}: several runs begin with it: {names}; type more of the id")
+    return there[0] if there else work_dir / run_id
 
 
 def require_writable_folder(folder: Path) -> None:

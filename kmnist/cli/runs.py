@@ -1,13 +1,76 @@
-"""``kmnist runs``: ``export``, ``import`` and ``prune``"""
+"""``kmnist runs``: ``list``, ``export``, ``import`` and ``prune``"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from kmnist.cli.options import ExperimentName, TrackingUri, WorkDir, require_writable
+from kmnist.cli.options import ExperimentName, Format, TrackingUri, WorkDir, require_writable
 from kmnist.errors import Incomplete
 from kmnist.record import DEFAULT_EXPERIMENT
+
+#: Characters of an id that are shown to a person: as many as make it unique among thousands of runs.
+ITS_ID = 8
+COLUMNS = ("run", "name", "settings", "valid accuracy", "test accuracy", "data set", "status", "started", "experiment")
+
+
+def list_runs(
+    *,
+    most: Annotated[int, Parameter(validator=Number(gte=1))] = 20,
+    experiment_name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
+    dataset: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
+    arch: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
+    status: Annotated[Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] | None, Parameter(show_default=False)] = None,
+    trials: bool = False,
+    format: Format = "table",
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """List runs, newest first. Wherever a command takes a run's id, the first characters of it are enough.
+
+    Parameters
+    ----------
+    most
+        how many to list
+    experiment_name
+        only runs of this MLflow experiment
+    dataset
+        only runs trained on this data set
+    arch
+        only runs of this architecture
+    status
+        only runs with this status
+    trials
+        list a study's trials and confirmations too
+    """
+    from kmnist import record
+    from kmnist.cli.printer import NONE, Printer
+    from kmnist.tracking import connect
+    from kmnist.tracking.listing import list_runs as find
+
+    screen = Printer()
+    found = find(
+        connect(tracking_uri),
+        most=most,
+        experiment_name=experiment_name,
+        dataset=dataset,
+        arch=arch,
+        status=status,
+        below=trials,
+    )
+    if not found and format == "table":
+        screen.say("no run matches; kmnist train makes one")
+        return
+    shown = ITS_ID if format == "table" else None
+    rows = []
+    for one in found:
+        best = one.run.value(record.BEST, "valid_accuracy")
+        test = one.run.value(record.TEST, "accuracy")
+        accuracies = [NONE if value is None else f"{value:.2%}" for value in (best, test)]
+        started = f"{one.started:%Y-%m-%d %H:%M}" if one.started else NONE
+        about = [one.run.dataset or NONE, one.run.status, started, one.experiment]
+        rows.append([one.run.run_id[:shown], one.run.name, one.settings or NONE, *accuracies, *about])
+    screen.table(COLUMNS, rows, format)
 
 
 def export_runs(

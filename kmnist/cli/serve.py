@@ -27,7 +27,7 @@ def serve(
     *,
     model: ModelUri = "models:/kmnist@champion",
     host: str = "127.0.0.1",
-    port: Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))] = 5001,
+    port: int = 5001,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     threads: OneThread = 1,
     follow: bool = False,
@@ -40,7 +40,7 @@ def serve(
     host
         the address to be reached at; 0.0.0.0: by everyone who can reach this computer. It has no login
     port
-        of that address
+        of that address; 0 takes a free one
     workers
         processes that answer, each with a copy of the model
     follow
@@ -48,18 +48,20 @@ def serve(
         when its alias moves
     """
     require("train", "kmnist serve")
+    from kmnist.listening import reserve
     from kmnist.registry import fetch
 
-    place = ["--host", host, "--port", str(port), "--workers", str(workers)]
-    found = _wait_for(model, tracking_uri) if follow else fetch(model, tracking_uri=tracking_uri)
-    while True:
-        with _server(found, place, threads) as server:
-            following = _next(server, found, model, tracking_uri) if follow else None
-            if following is None and (status := server.wait()):
-                raise ModelError(f"MLflow's server ended with status {status}; what it wrote above says why")
-        if following is None:
-            return
-        found = following
+    with reserve(host, port) as taken:  # first, because it fails at once
+        place = [host, str(taken.getsockname()[1]), str(workers)]
+        found = _wait_for(model, tracking_uri) if follow else fetch(model, tracking_uri=tracking_uri)
+        while True:
+            with _server(found, place, threads) as server:
+                following = _next(server, found, model, tracking_uri) if follow else None
+                if following is None and (status := server.wait()):
+                    raise ModelError(f"MLflow's server ended with status {status}; what it wrote above says why")
+            if following is None:
+                return
+            found = following
 
 
 @contextmanager
@@ -71,14 +73,9 @@ def _server(found: "Fetched", place: list[str], threads: int) -> Iterator["Popen
         # code that is installed here, and nobody can change it between the check and the start.
         saved = str(Path(folder) / "model")
         save_model(found.saved, Path(saved))
-        command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", saved, "--env-manager", "local"]
-        # MLflow looks for uvicorn in PATH; it is beside the Python that runs this.
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": str(threads),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
-        }
-        with Popen([*command, *place], env=environment) as server:
+        command = [sys.executable, "-m", "kmnist.scoring", saved, *place]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        with Popen(command, env=environment) as server:
             try:
                 yield server
             finally:
@@ -104,12 +101,13 @@ def _wait_for(model: str, tracking_uri: str | None) -> "Fetched":
 def _next(server: "Popen[bytes]", found: "Fetched", model: str, tracking_uri: str | None) -> "Fetched | None":
     """The model that the alias names by now, once it is another; ``None`` where the server ends first.
 
-    One that cannot be loaded, or is not what went through the gate, changes nothing: the one before is served on.
+    One that cannot be loaded, or is not what went through the gate, changes nothing: the one before is served on. Each
+    new reason is told once.
     """
-    from kmnist.registry import fetch, named_version
+    from kmnist.registry import fetch, identity, named_version
     from kmnist.text import complain
 
-    served, refused = str(found.version.version) if found.version else None, None
+    served, refused, told = identity(found.version), None, ""
     while True:
         try:
             server.wait(LOOK_SECONDS)
@@ -118,15 +116,17 @@ def _next(server: "Popen[bytes]", found: "Fetched", model: str, tracking_uri: st
         else:
             return None
         try:
-            number = named_version(model, tracking_uri=tracking_uri)
-            if number in (served, refused):
+            named = identity(named_version(model, tracking_uri=tracking_uri))
+            if named in (served, refused):
                 continue
-            refused = number
+            refused = named
             following = fetch(model, tracking_uri=tracking_uri)
         except TrackingError:
             refused = None  # the server is away: the same again, later
         except ModelError as error:
-            complain(f"{error}; what was served before is served on")
+            if str(error) != told:
+                told = str(error)
+                complain(f"{told}; what was served before is served on")
         else:
-            complain(f"serves version {number} from now on")
+            complain(f"serves version {following.version.version if following.version else '?'} from now on")
             return following

@@ -5,6 +5,6 @@ The only room that knows Starlette and uvicorn. ``app`` is the page and what ans
 """
 
 from kmnist.demo.app import build_app
-from kmnist.demo.serve import host_names, listen, serve
+from kmnist.demo.serve import host_names, serve
 
-__all__ = ["build_app", "host_names", "listen", "serve"]
+__all__ = ["build_app", "host_names", "serve"]

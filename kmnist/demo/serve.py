@@ -7,8 +7,6 @@ from ipaddress import ip_address
 import uvicorn
 from starlette.applications import Starlette
 
-from kmnist.errors import DemoError
-
 MOST_CONNECTIONS = 100  # each may hold a picture in memory
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "
@@ -18,26 +16,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",  # of another model at the same address, tomorrow
 }
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take an address, so that browsers can connect to it.
-
-    Args:
-        host: a name or an address, of IPv4 or IPv6.
-        port: 0 takes one that is free.
-
-    Raises:
-        DemoError: it is taken, there is no such address, or it may not be used.
-    """
-    if not 0 <= port <= 65_535:
-        raise DemoError(f"port {port}: must be from 0 to 65535; choose another with --port")
-    try:
-        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]  # Python names the address again
-        raise DemoError(f"{host} port {port} cannot be used: {reason}; choose others with --host and --port") from None
 
 
 def host_names(host: str, taken: socket.socket) -> list[str]:

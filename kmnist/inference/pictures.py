@@ -28,9 +28,7 @@ def to_kmnist(picture: Gray, shape: tuple[int, int] = (28, 28)) -> Gray:
     if not picture.size:
         raise NothingDrawn(f"{picture.shape[1]} x {picture.shape[0]} pixels: there is nothing to see")
     if is_photograph(picture.shape, shape):
-        found = find_ink(_reduced(picture))
-        rows, columns = _extent(found > INK * 255)
-        return frame(found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], shape)
+        return frame(cropped(ink_of(picture)), shape)
     images, drawn = prepare_small(picture[None], shape)
     if not drawn[0]:
         raise NothingDrawn(NOTHING_DRAWN)
@@ -43,6 +41,30 @@ def is_photograph(picture: tuple[int, ...], shape: tuple[int, int]) -> bool:
     return min(picture) > max(PHOTOGRAPH_SIDE, *shape)
 
 
+def ink_of(photograph: Gray) -> Gray:
+    """How much ink is where on a photograph: (H, W), at most 320 pixels a side, 0 (paper) to 255 (ink).
+
+    Light, shadows, frames and specks are left out, and it does not matter whether the ink is dark or light.
+
+    Raises:
+        NothingDrawn: it is empty.
+    """
+    return find_ink(_reduced(photograph))
+
+
+def cropped(ink: Gray) -> Gray:
+    """The rectangle around the ink (H, W), 0..255.
+
+    Raises:
+        NothingDrawn: there is none.
+    """
+    strong = ink > INK * 255
+    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    if not len(rows):
+        raise NothingDrawn(NOTHING_DRAWN)
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
 def _reduced(picture: Gray) -> npt.NDArray[np.float32]:
     """So large that strokes are seen, and no larger."""
     scale = max(picture.shape) / WORKED_SIDE
@@ -50,11 +72,3 @@ def _reduced(picture: Gray) -> npt.NDArray[np.float32]:
         return picture.astype(np.float32)
     size = (max(round(picture.shape[1] / scale), 1), max(round(picture.shape[0] / scale), 1))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX), np.float32)
-
-
-def _extent(strong: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The rows and the columns that have ink."""
-    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
-    if not len(rows):
-        raise NothingDrawn(NOTHING_DRAWN)
-    return rows, columns

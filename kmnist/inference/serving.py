@@ -27,17 +27,20 @@ from ..errors import PictureError
 from ..pictures.formats import READABLE
 from ..pictures.read import quiet_decoders, read_picture
 from .classifier import Classifier, Row
+from .columns import pixels_or_pictures
 from .pictures import to_kmnist
 
 EXPECTED = (
     'expected {{"inputs": ...}} with pixel values from 0 to 255, light ink on dark, as nested lists of shape '
     "(N, {0}, {1}), or with a list of pictures of any size ({3}) as base64 text; or a table with such "
-    "pictures in one column, or with {2} columns of pixels"
+    "pictures in one column, or with {2} columns of pixels that are named by their numbers"
 )
 #: What ``params={{"output": ...}}`` may ask for; the first is the default.
 OUTPUTS = ("answers", "probabilities", "log_probabilities", "classes")
 Answer = list[Row] | npt.NDArray[Any] | pd.DataFrame | pd.Series
 SETTINGS = "network/settings.json"
+ENCODED = (str, bytes, bytearray, memoryview)  # what the file of a picture comes in
+URL_SAFE = str.maketrans("-_", "+/")
 #: Of one request, whose pictures unpack to far more than it weighs. A character needs some thousand pixels.
 MOST_PIXELS = 4_000_000  # of a picture
 MOST_PIXELS_TOGETHER = 50_000_000
@@ -55,7 +58,8 @@ class Served:
 
         Args:
             model_input: pixels as an array or nested lists, (N, H, W), (N, H * W), or of one picture (H, W); pictures
-                as ``bytes`` or base64 text, one or a list; or a table with a column of these, or H * W of pixels.
+                as ``bytes`` (or ``bytearray``, ``memoryview``) or base64 text, one or a list; or a table with a column
+                of these, or H * W columns of pixels, which are taken by the numbers at the end of their names.
             params: ``output``, one of OUTPUTS; ``unsure_below``, the probability below which an answer is unsure.
 
         Returns:
@@ -131,20 +135,36 @@ def _without_checks(network: GraphModule, shape: tuple[int, int]) -> Callable[[T
 
 def _images(given: Any, shape: tuple[int, int]) -> Any:
     """Whatever was given, as pixels or what may be pixels."""
+    if hasattr(given, "to_pandas"):  # a table or array of pyarrow or polars
+        given = given.to_pandas()
     if isinstance(given, pd.DataFrame):
-        given = given.iloc[:, 0] if given.shape[1] == 1 else given.to_numpy()
+        given = pixels_or_pictures(given, shape)
+    given = _unwrapped(given)
     if isinstance(given, pd.Series) or (isinstance(given, np.ndarray) and given.dtype.kind in "OSU"):
         given = given.tolist()
-    if isinstance(given, str | bytes):
+    if isinstance(given, ENCODED):
         given = [given]
-    if isinstance(given, list) and any(isinstance(item, str | bytes) for item in given):
-        return _decoded(given, shape)
+    if isinstance(given, list):
+        given = [_unwrapped(item) for item in given]
+        if any(isinstance(item, ENCODED) for item in given):
+            return _decoded(given, shape)
     try:
         pixels = np.asarray(given)
     except ValueError:  # rows of different lengths: the classifier says so
         return given
     flat = pixels.ndim in (1, 2) and pixels.shape[-1:] == (prod(shape),)
     return pixels.reshape(-1, *shape) if flat else pixels
+
+
+def _unwrapped(given: Any) -> Any:
+    """What is inside of ``{"b64": ...}``, which TensorFlow Serving puts around base64 text, or of an input's name."""
+    while True:
+        if isinstance(given, dict) and len(given) == 1:
+            [given] = given.values()
+        elif isinstance(given, np.ndarray) and given.ndim == 0 and given.dtype.kind in "OSU":
+            given = given.item()  # MLflow makes arrays of all that it finds in a request, of a single text, too
+        else:
+            return given
 
 
 def _decoded(pictures: list[Any], shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -155,11 +175,10 @@ def _decoded(pictures: list[Any], shape: tuple[int, int]) -> npt.NDArray[np.uint
     images, left = [], MOST_PIXELS_TOGETHER
     for place, picture in enumerate(pictures):
         try:
-            if not isinstance(picture, str | bytes):
+            if not isinstance(picture, ENCODED):
                 raise PictureError(f"a {type(picture).__name__} among pictures")
-            decoded = read_picture(
-                picture if isinstance(picture, bytes) else _from_base64(picture), most_pixels=min(MOST_PIXELS, left)
-            )
+            content = _from_base64(picture) if isinstance(picture, str) else bytes(picture)
+            decoded = read_picture(content, most_pixels=min(MOST_PIXELS, left))
             left -= decoded.size
             images.append(to_kmnist(decoded, shape))
         except PictureError as error:
@@ -168,7 +187,13 @@ def _decoded(pictures: list[Any], shape: tuple[int, int]) -> npt.NDArray[np.uint
 
 
 def _from_base64(text: str) -> bytes:
+    """The bytes behind base64 text as people have it.
+
+    A browser's ``data:`` address, lines of 76 characters (RFC 2045), the alphabet of addresses (``-`` and ``_``),
+    padded or not (RFC 4648).
+    """
+    plain = "".join(text.rpartition("base64,")[2].split()).translate(URL_SAFE).rstrip("=")
     try:
-        return base64.b64decode(text.rpartition("base64,")[2], validate=True)  # a browser's data: URL, too
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError:
         raise PictureError("not base64") from None

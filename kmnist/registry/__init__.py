@@ -8,7 +8,7 @@ be asked.
 
 from kmnist.registry.aliases import Rollback, promote, rollback
 from kmnist.registry.initial import fetch_initial
-from kmnist.registry.load import Fetched, fetch, fetch_network, load_model, load_network, named_version
+from kmnist.registry.load import Fetched, fetch, fetch_network, identity, load_model, load_network, named_version
 from kmnist.registry.versions import find_best, list_versions, register, tag_version, trained_with
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "fetch_initial",
     "fetch_network",
     "find_best",
+    "identity",
     "list_versions",
     "load_model",
     "load_network",

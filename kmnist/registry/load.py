@@ -18,7 +18,8 @@ from kmnist.network import load_network as read_network
 from kmnist.record import ANY_MODEL
 from kmnist.registry.files import digest_files, download, download_version
 from kmnist.registry.server import asked, look_up, look_up_version
-from kmnist.registry.signature import check_certified, check_digest, check_signature
+from kmnist.registry.signature import DIGEST, check_certified, check_digest, check_signature
+from kmnist.tracking.listing import full_run_id
 from kmnist.tracking.publish import is_ours
 
 LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
@@ -114,8 +115,8 @@ def fetch(uri: str, *, tracking_uri: str | None = None) -> Fetched:
         raise ModelError(text if uri in text else f"model {uri}: {text}") from error
 
 
-def named_version(uri: str, *, tracking_uri: str | None = None) -> str | None:
-    """The number of the registered version that a name stands for now; ``None`` where it is no registered model's.
+def named_version(uri: str, *, tracking_uri: str | None = None) -> ModelVersion | None:
+    """The registered version that a name stands for now; ``None`` where it is no registered model's.
 
     Raises:
         ModelError: there is none; the message lists those there are.
@@ -126,7 +127,16 @@ def named_version(uri: str, *, tracking_uri: str | None = None) -> str | None:
         return None
     with asked():
         client = MlflowClient(tracking_uri)
-    return str(find_version(client, match["name"], match["alias"], match["version"]).version)
+    return find_version(client, match["name"], match["alias"], match["version"])
+
+
+def identity(version: ModelVersion | None) -> tuple[str, str | None, str | None] | None:
+    """What tells a version from every other: its number alone begins at 1 again when its model is deleted and remade.
+
+    Returns:
+        Its number, run and the digest of its files, which the gate records.
+    """
+    return None if version is None else (str(version.version), version.run_id, version.tags.get(DIGEST))
 
 
 def load_version(client: MlflowClient, version: ModelVersion) -> tuple[SavedNetwork, str]:
@@ -190,7 +200,7 @@ def _find_logged_model(client: MlflowClient, uri: str) -> LoggedModel:
             raise ModelError("there is no such logged model on this server")
         return model
     if match := OF_RUN.fullmatch(uri):
-        run_id, name = match.groups()
+        run_id, name = full_run_id(client, match[1]), match[2]
         run = look_up(lambda: client.get_run(run_id))
         if run is None:
             raise ModelError(f"there is no run {run_id!r} on this server")

@@ -23,6 +23,7 @@ from kmnist.network import load_network
 from kmnist.record import TrackedRun
 from kmnist.registry.files import download
 from kmnist.registry.server import asked, look_up, look_up_version
+from kmnist.tracking.listing import full_run_id
 from kmnist.tracking.read import read_run
 
 DEFAULT_NAME = "kmnist"
@@ -59,8 +60,8 @@ def register(client: MlflowClient, run_id: str) -> ModelVersion:
         ModelError: there is no such run, or it has no model, or it was not trained on a data set that is one.
         TrackingError: the server does not answer.
     """
-    entity = _run(client, run_id)
-    run = read_run(entity)
+    entity = _run(client, full_run_id(client, run_id))
+    run_id, run = entity.info.run_id, read_run(entity)
     if not run.dataset or run.dataset == "sample":
         raise ModelError(f"run {run_id} was trained on {run.dataset or 'nothing of ours'}, which is not registered")
     model = _logged_model(client, entity)

@@ -2,10 +2,11 @@
 
 ``connect`` finds the server, ``creation`` makes a run, ``project`` takes the one of ``mlflow run``, ``run`` is what a
 training writes to and ``read`` gives back. ``journal`` keeps every record on disk, with its ``payloads`` and how far
-it is ``sent``, until ``sender`` has carried it over: ``deliver`` makes requests of ``records``, ``publish`` of a model
-that ``model`` has saved, ``retry_after`` asks how long to wait. ``pending`` sends what was left, ``heartbeat`` tells
-that a run lives, ``reap`` ends those that do not. ``code`` is what was changed since its commit. ``archive`` makes
-journals of runs, and ``unarchive`` runs of them, on another server.
+it is ``sent``, until ``sender`` has carried it over: ``deliver`` makes requests of ``records``, ``publish`` of a
+model that ``model`` has saved, ``upload`` sends files and sees that they are there, ``retry_after`` asks how long to
+wait. ``pending`` sends what was left, ``heartbeat`` tells that a run lives, ``reap`` ends those that do not. ``code``
+is what was changed since its commit. ``archive`` makes journals of runs, and ``unarchive`` runs of them, on another
+server.
 """
 
 from kmnist.tracking.children import ChildRuns, parent_run

@@ -11,6 +11,7 @@ from kmnist import record
 from kmnist.errors import SettingError, in_one_line
 from kmnist.report.source import CURVES, FILES, Source
 from kmnist.tracking.connect import tracking_errors
+from kmnist.tracking.listing import full_run_id
 from kmnist.tracking.read import read_run
 
 MOST_READ = 1000  # runs of an experiment that are looked at, the newest
@@ -19,13 +20,13 @@ MOST_BYTES = 50_000_000  # of an artifact that is read
 
 
 def runs_by_id(client: MlflowClient, ids: Sequence[str]) -> list[Run]:
-    """Runs by their ids.
+    """Runs by their ids, or the beginnings of these.
 
     Raises:
         TrackingError: there is none of that id, or the server does not answer.
     """
     found = []
-    for run_id in dict.fromkeys(ids):
+    for run_id in dict.fromkeys(full_run_id(client, text) for text in ids):
         with tracking_errors(f"run {run_id} cannot be read", "is that where it was tracked to? (--tracking-uri)"):
             found.append(client.get_run(run_id))
     return found

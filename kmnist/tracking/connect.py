@@ -16,6 +16,7 @@ from kmnist.addresses import redact
 from kmnist.config import TrainConfig
 from kmnist.environment import set_environment
 from kmnist.errors import KmnistError, SettingError, TrackingError, root_cause
+from kmnist.tracking.places import check_place
 
 #: What they say about a database: each table that is made, and a traceback for each error that is raised anyway.
 LOGGERS = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL}
@@ -91,13 +92,16 @@ def reopen_run(client: MlflowClient, run_id: str, finished_too: bool = False) ->
     """A run that did not finish; with ``finished_too``, any.
 
     Raises:
-        TrackingError: there is no such run on this server, or it has finished.
+        TrackingError: there is no such run on this server, it has finished, or its artifacts would not be where they
+            are looked for.
     """
     what = f"run {run_id} cannot be resumed on {redact(client.tracking_uri)}"
     with tracking_errors(what, "is that where the run was tracked to? (--tracking-uri)"):
         run = client.get_run(run_id)
     if run.info.status == RunStatus.to_string(RunStatus.FINISHED) and not finished_too:
         raise TrackingError(f"run {run_id} has FINISHED: there is nothing to resume; start another for more epochs")
+    with tracking_errors(what):
+        check_place(client, run)
     return run
 
 

@@ -18,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from kmnist.errors import TrackingError
 from kmnist.tracking.connect import WAY_OUT, ServerAway, tracking_errors
 from kmnist.tracking.heartbeat import heartbeat, now_ms
+from kmnist.tracking.places import ArtifactsElsewhere, check_location, check_place
 from kmnist.tracking.project import TRAIN, project_run
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ CREATION = "kmnist.creation"
 #: Lets the UI open an experiment of ours with its charts, not with its pages for language models.
 AS_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 START_SECONDS = 20.0  # that a command waits at its start
+LASTING = ArtifactsElsewhere  # what no waiting changes
 
 
 def create_run(
@@ -40,7 +42,8 @@ def create_run(
     A server that answers with an outage is waited for, for a while.
 
     Raises:
-        TrackingError: the experiment is deleted, the run cannot be made, or that of ``mlflow run`` is not for us.
+        TrackingError: the experiment is deleted, the run cannot be made, that of ``mlflow run`` is not for us, or its
+            artifacts would not be where they are looked for.
     """
     made = made or project_run(client, TRAIN)
     creation = Creation(client, run_name, tags or {})
@@ -49,6 +52,7 @@ def create_run(
         with tracking_errors(f"no run can be made in {experiment_name!r}", WAY_OUT):
             if made is None:
                 return creation(experiment_id(client, experiment_name))
+            check_place(client, made)
             taken = {MLFLOW_RUN_NAME: run_name, **creation.tags}
             client.log_batch(made.info.run_id, tags=[RunTag(tag, text) for tag, text in taken.items()])
             return client.get_run(made.info.run_id)
@@ -75,7 +79,11 @@ class Creation:
         self.tags: dict[str, str] = {CREATION: uuid.uuid4().hex, **heartbeat(), **tags}
 
     def __call__(self, experiment_id: str) -> Run:
-        """The run, in an experiment. If there is more than one, for requests get repeated on the way, the others go."""
+        """The run, in an experiment. If there is more than one, for requests get repeated on the way, the others go.
+
+        Raises:
+            ArtifactsElsewhere: its artifacts would not be where they are looked for; it was deleted again.
+        """
         found = self._found(experiment_id) if self.tried else []
         if not found:
             self.tried = True
@@ -85,6 +93,11 @@ class Creation:
             found = self._found(experiment_id) or [made]
         for extra in found[1:]:
             self._client.delete_run(extra.info.run_id)
+        try:
+            check_place(self._client, found[0])
+        except ArtifactsElsewhere:  # which only a run that is there can tell
+            self._client.delete_run(found[0].info.run_id)
+            raise
         return found[0]
 
     def _found(self, experiment_id: str) -> list[Run]:
@@ -96,7 +109,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
     """Of an experiment, made if it is not there.
 
     Raises:
-        TrackingError: it is deleted.
+        TrackingError: it is deleted, or its artifacts cannot be written from here.
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
@@ -113,6 +126,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
             f"the experiment {name!r} is deleted; restore it (mlflow experiments restore "
             f"--experiment-id {experiment.experiment_id}) or name another with --experiment-name"
         )
+    check_location(client.tracking_uri, experiment.artifact_location)
     return str(experiment.experiment_id)
 
 
@@ -125,6 +139,8 @@ def wait_out(
 ) -> T:
     """Do something that needs the server, again and again while it raises ``on``, for at most so many seconds.
 
+    What no waiting changes is raised at once.
+
     Raises:
         TrackingError: the last one.
     """
@@ -135,7 +151,7 @@ def wait_out(
             say(f"waiting for the tracking server: {error}")
 
     waiting = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(on),
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, on) and not isinstance(error, LASTING)),
         wait=tenacity.wait_exponential(multiplier=0.5, max=15),
         stop=tenacity.stop_after_delay(seconds),
         before_sleep=tell,

@@ -8,6 +8,7 @@ from kmnist.record import ANY_MODEL
 from kmnist.tracking.payloads import Payloads
 from kmnist.tracking.publish import publish_model
 from kmnist.tracking.records import Record, Unsendable, kind_of
+from kmnist.tracking.upload import upload_file
 
 #: Kinds of record that travel together; MLflow takes 1000 metrics in one request.
 BATCHED = {"metrics", "tags"}
@@ -50,7 +51,7 @@ def _send(client: MlflowClient, run_id: str, payloads: Payloads, record: Record)
             context = InputTag(MLFLOW_DATASET_CONTEXT, record["context"])
             client.log_inputs(run_id, datasets=[DatasetInput(dataset, [context])])
         case "file":
-            client.log_artifact(run_id, str(payloads.find(record)), record["folder"] or None)
+            upload_file(client, run_id, payloads.find(record), record["folder"])
         case "model":
             stamp, step = record["timestamp_ms"], record["step"]
             publish_model(

@@ -8,6 +8,8 @@ from mlflow.entities import Dataset, LoggedModel, LoggedModelOutput, LoggedModel
 from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from kmnist.tracking.upload import upload_model
+
 #: Tells the models that we made of a run from those that its user may have logged to it.
 OURS = {"kmnist.logged_by": "journal"}
 
@@ -106,7 +108,7 @@ def _fill(
     described.run_id, described.model_id = run_id, model_id
     described.model_uuid, described.artifact_path = model_id, logged.artifact_location
     described.save(folder / "MLmodel")
-    client.log_model_artifacts(model_id, str(folder))
+    upload_model(client, model_id, folder)
 
 
 def _datasets(run: Run) -> dict[str, Dataset]:

@@ -6,6 +6,7 @@ long as one is missing, the run has the tag ``unsent``, which says what.
 """
 
 import math
+import re
 import threading
 import time
 from contextlib import suppress
@@ -19,6 +20,7 @@ from kmnist.addresses import redact
 from kmnist.errors import in_one_line
 from kmnist.tracking.deliver import BATCHED, deliver
 from kmnist.tracking.journal import Entry, Journal
+from kmnist.tracking.places import ArtifactsElsewhere, check_place
 from kmnist.tracking.records import Record, Unsendable, describe, kind_of, without_superseded
 from kmnist.tracking.retry_after import TOO_BUSY, asked_to_wait
 
@@ -35,6 +37,8 @@ MOST_RETRYING_SECONDS = 20.0
 #: Records that travel together, so that an epoch costs one request.
 MOST_RECORDS = 50
 LINGER_SECONDS = 0.1
+#: What an error of MLflow's quotes of an answer that is not the server's.
+PAGE = re.compile(r"not in a valid JSON format.*<(!doctype )?html", re.IGNORECASE)
 
 
 class Sender:
@@ -60,6 +64,7 @@ class Sender:
         self._hurry = threading.Event()
         self._over = threading.Event()
         self._is_running = True
+        self._is_placed = lives  # where a run was made or taken up again, it was asked whether its files get there
         self._asked_to_wait = 0
         self._tried_last = -1
         self._next_retry, self._retry_seconds = 0.0, RETRY_SECONDS
@@ -173,6 +178,12 @@ class Sender:
             raise Unsendable("it waits for the run's parameters, which become its own")
         if kind_of(records[0]) == "status":
             self._is_running = records[0].get("status") == "RUNNING"
+        if kind_of(records[0]) in ("file", "model") and not self._is_placed:
+            try:
+                check_place(self._client, self._client.get_run(self._run_id))
+            except ArtifactsElsewhere as error:
+                raise Unsendable(str(error)) from error
+            self._is_placed = True
         deliver(self._client, self._run_id, self._journal.payloads, records)
 
     @property
@@ -221,4 +232,7 @@ class Sender:
 
 def _answer(error: Exception) -> str:
     """What an error says, in one line."""
-    return redact(in_one_line(error))[:500]
+    text = in_one_line(error)
+    if PAGE.search(text):
+        return "a web page came in place of an answer: a proxy before the server may want a new login"
+    return redact(text)[:500]

@@ -16,15 +16,14 @@ import optuna
 from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import URL, NullPool, create_engine, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from kmnist.addresses import parse_database, redact
-from kmnist.durable import cut_torn_line
 from kmnist.errors import KmnistError, StudyError, in_one_line, root_reason
 from kmnist.extras import require
 from kmnist.settings import shorten
+from kmnist.tuning.journal import Journal
 
 #: What Optuna raises when a database does not answer.
 STORAGE_IS_AWAY = (StorageInternalError, SQLAlchemyError)
@@ -39,6 +38,10 @@ class StudyStorage(Protocol):
     @property
     def optuna(self) -> BaseStorage:
         """Optuna's part."""
+
+    @property
+    def address(self) -> str:
+        """That opens it from any folder, with its password."""
 
     @property
     def shown(self) -> str:
@@ -106,41 +109,28 @@ class FileStorage:
 
     def __init__(self, path: Path) -> None:
         self.shown = str(path)
-        self._path = path
+        self._path = path.absolute()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            backend = JournalFileBackend(str(path), _KillProofLock(path))
-            self.optuna: BaseStorage = JournalStorage(backend)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            journal = Journal(self._path, self.shown)
+            self.optuna: BaseStorage = JournalStorage(journal)
         except OSError as error:
             raise StudyError(f"storage {path} cannot be used ({error}); name another with --storage") from error
+        except StudyError:
+            raise
         except Exception as error:  # Optuna replays the file, and raises whatever its lines provoke
-            raise StudyError(f"storage {path} is not a file of studies; name another with --storage") from error
+            raise journal.damage(error) from error
+
+    @property
+    def address(self) -> str:
+        """See :class:`StudyStorage`."""
+        return str(self._path)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """See :class:`StudyStorage`."""
         with FileLock(f"{self._path}.{zlib.crc32(name.encode()):08x}.lock"):
             yield
-
-
-class _KillProofLock(JournalFileOpenLock):
-    """A lock that the operating system frees when its holder dies, where Optuna's own would be waited for.
-
-    A holder killed in the middle of a record leaves half a line, to which the next record would be glued: it is cut.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
-        self._path = path
-        self._lock = FileLock(f"{path}.lock")
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        cut_torn_line(self._path)
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
 
 
 class PostgresStorage:
@@ -151,15 +141,14 @@ class PostgresStorage:
     def __init__(self, url: URL, shown: str) -> None:
         require("postgres", f"storage {shown}")
         self.shown = shown
+        self.address = url.render_as_string(hide_password=False)
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces each table
         options: dict[str, Any] = {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True}
         try:
             self._engine = create_engine(url, poolclass=NullPool, **options)
             with self.lock("make the tables"):
                 # A server takes a hundred connections: many workers must not hold more than they use.
-                database = RDBStorage(
-                    url.render_as_string(hide_password=False), engine_kwargs={"pool_size": 1, **options}
-                )
+                database = RDBStorage(self.address, engine_kwargs={"pool_size": 1, **options})
             self.optuna: BaseStorage = database
             self._engine = database.engine
             weakref.finalize(self, database.engine.dispose)  # Optuna itself would leave its connections open

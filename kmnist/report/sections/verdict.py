@@ -6,8 +6,8 @@ from textwrap import shorten
 from kmnist import record
 from kmnist.figures.runs import accuracies
 from kmnist.figures.style import render
-from kmnist.report.arrange import BY_VALID, ranked_by
-from kmnist.report.blocks import Block, Figure, Paragraph, Section, Table
+from kmnist.report.arrange import BY_VALID, ranked_by, rankings
+from kmnist.report.blocks import Block, Figure, Heading, Paragraph, Section, Table, literal
 from kmnist.report.seeds import Group, seed_groups
 from kmnist.report.source import Report, Source
 from kmnist.report.statistics import Interval, Paired, spread
@@ -17,32 +17,51 @@ LABEL = 32  # characters beside a bar
 
 def verdict(report: Report) -> Section:
     """First of all, for who reads no further."""
-    tested = [source for source in report.judged if source.is_tested]
-    if not tested:
+    found = rankings(report.judged)
+    blocks: list[Block] = []
+    if len(found) > 1:
+        text = f"These runs were tested on {len(found)} different sets of images, so there are {len(found)} rankings. "
+        blocks.append(Paragraph(text + "Accuracies on different images say nothing about each other."))
+    for ranking in found:
+        blocks += _ranking(ranking, _title(ranking) if len(found) > 1 else None)
+    if not any(source.is_tested for source in report.judged):
         text = "None of these runs has been evaluated on the test split yet: nothing can be said about which is best."
-        return Section("Verdict", [Paragraph(text), *_table(report)])
-    best, *others = tested
-    blocks: list[Block] = [Paragraph(" ".join(_sentences(best, others, report)))]
+        blocks.insert(0, Paragraph(text))
+    return Section("Verdict", blocks, {source.letter: _numbers(source) for source in report.sources})
+
+
+def _ranking(ranking: Sequence[Source], title: str | None) -> list[Block]:
+    """Of runs that share their test images, the best first."""
+    blocks: list[Block] = [Heading(title)] if title else []
+    tested = [source for source in ranking if source.is_tested]
+    if tested:
+        best, *others = tested
+        blocks.append(Paragraph(" ".join(_sentences(best, others))))
     blocks += [Paragraph(text) for text in _by_seeds(seed_groups(tested))]
     if len(tested) > 1 and all(_interval(source) for source in tested):
         found = {_label(source): _interval(source) for source in tested[:12]}
         drawing = render(accuracies, {name: (i.share, i.low, i.high) for name, i in found.items() if i})
         told = "; ".join(f"{source.letter} {_interval(source)}" for source in tested[:12])
         caption = "Test accuracy of each run with its 95 % interval: what other images of the same kind would give."
-        blocks.append(Figure("accuracies", caption, f"A dot and a bar for each run: {told}.", drawing))
-    return Section(
-        "Verdict", [*blocks, *_table(report)], {source.letter: _numbers(source) for source in report.sources}
-    )
+        name = f"accuracies_{tested[0].letter}" if title else "accuracies"
+        blocks.append(Figure(name, caption, f"A dot and a bar for each run: {told}.", drawing))
+    return [*blocks, _table(ranking)]
 
 
-def _sentences(best: Source, others: Sequence[Source], report: Report) -> list[str]:
+def _title(ranking: Sequence[Source]) -> str:
+    name = ranking[0].run.dataset or "an unnamed data set"
+    digest = next((found for one in ranking if (found := one.run.digests.get(record.TEST))), "")
+    return f"On {literal(name)}" + (f" ({digest[:8]})" if digest else "")
+
+
+def _sentences(best: Source, others: Sequence[Source]) -> list[str]:
     told = [f"{best.name} {'is the best of ' + str(len(others) + 1) if others else 'has been tested'}: it"]
     told[0] += f" recognises **{best.test('accuracy'):.2%}** of the test images"
     if interval := _interval(best):
         told[0] += f" (95 % interval {interval.low:.2%} to {interval.high:.2%})"
     told[0] += "."
     if others:
-        told.append(f"The order is by {ranked_by(report.sources)}.")
+        told.append(f"The order is by {ranked_by([best, *others])}.")
         told.append(_against(best, others[0]))
     if best.run.dataset == "sample":
         told.append("It was trained and tested on the drawn sample: **its numbers say nothing about Kuzushiji-MNIST.**")
@@ -51,9 +70,11 @@ def _sentences(best: Source, others: Sequence[Source], report: Report) -> list[s
 
 def _against(best: Source, second: Source) -> str:
     difference = 100 * ((best.test("accuracy") or 0) - (second.test("accuracy") or 0))
-    ahead = (
-        f"{abs(difference):.2f} points {'ahead of' if difference >= 0 else 'behind'} {second.name} on the test images"
-    )
+    if round(difference, 2) == 0:
+        ahead = f"level with {second.name} on the test images"
+    else:
+        way = "ahead of" if difference > 0 else "behind"
+        ahead = f"{abs(difference):.2f} points {way} {second.name} on the test images"
     one, other = best.predictions, second.predictions
     if one is None or other is None or len(one.actual) != len(other.actual):
         return f"It is {ahead}; how sure that is, cannot be told without the predictions of both."
@@ -88,11 +109,9 @@ def _interval(source: Source) -> Interval | None:
     return Interval.of(int(found.hits.sum()), len(found.hits)) if found else None
 
 
-def _table(report: Report) -> list[Table]:
-    if not report.judged:
-        return []
+def _table(ranking: Sequence[Source]) -> Table:
     rows = []
-    for source in report.judged:
+    for source in ranking:
         interval, accuracy = _interval(source), source.test("accuracy")
         valid = source.run.value(record.BEST, "valid_accuracy")
         kept = source.best_epoch or "–"
@@ -110,8 +129,8 @@ def _table(report: Report) -> list[Table]:
             ]
         )
     header = ["run", "status", "epochs", "tested epoch", "best valid accuracy", "test accuracy, 95 %", "test loss"]
-    order = "best first" if ranked_by(report.sources) == BY_VALID else "best on test first"
-    return [Table(f"The runs, {order}.", header, rows)]
+    order = "best first" if ranked_by(ranking) == BY_VALID else "best on test first"
+    return Table(f"The runs, {order}.", header, rows)
 
 
 def _numbers(source: Source) -> dict[str, object]:
