@@ -123,7 +123,7 @@ def train(
     set_environment()
     chosen = resolve_device(device)
     client = connect(tracking_uri)
-    data = load_dataset(config.dataset, Path(data_dir), progress=False)
+    data = load_dataset(config.dataset, Path(data_dir), progress=False, **config.reading)
     splits = prepare(config, data)
     initial = fetch_initial(config, tracking_uri=client.tracking_uri)
     entity = create_run(client, experiment_name, data.spec.run_name(run_name or config.title))
@@ -227,7 +227,7 @@ def evaluate(
 
     Args:
         model: as ``load_model`` takes it.
-        data: name of a data set, a folder of IDX files, a folder with one of pictures for each class, or a table.
+        data: name of a data set, or the path of labelled pictures in any form that ``kmnist train --dataset`` takes.
         split: of a data set; ``valid`` and ``train``: as the model's own training split it.
         data_dir: folder of the data set's files, or where to download them to.
         tracking_uri: MLflow server or database; ``None`` is MLflow's own choice.

@@ -6,9 +6,9 @@ command, not a setting.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 from pydantic.fields import FieldInfo
 
 from kmnist.errors import SettingError
@@ -19,7 +19,22 @@ from kmnist.training.augmentation.settings import AugmentSettings
 from kmnist.training.settings import FitSettings
 from kmnist.training.subset_settings import SubsetSettings
 
+if TYPE_CHECKING:
+    from kmnist.data.reading import Reading
+
 LAST = "last"  # of the epochs, as a value of select_by
+#: The settings that say how data of your own are read.
+READING = ("first_label", "transpose", "resize", "pixel_max", "test_fraction", "test_seed")
+AS_THEY_ARE = "none"  # as a value of resize
+MOST_SIDE = 1_024  # pixels
+
+
+def _check_size(size: str) -> str:
+    sides = [side.strip() for side in size.split(",")]
+    right = len(sides) in (1, 2) and all(side.isascii() and side.isdecimal() and len(side) < 5 for side in sides)
+    if size != AS_THEY_ARE and not (right and all(0 < int(side) <= MOST_SIDE for side in sides)):
+        raise ValueError(f"must be {AS_THEY_ARE}, or height and width in pixels, like 28,28, at most {MOST_SIDE}")
+    return ",".join(sides)
 
 
 class TrainConfig(SubsetSettings, TransferSettings, AugmentSettings, FitSettings):
@@ -39,8 +54,24 @@ class TrainConfig(SubsetSettings, TransferSettings, AugmentSettings, FitSettings
     dataset: str = Field(
         "auto",
         description="kmnist, kuzushiji49, sample (drawn by the program), auto (kmnist where it can be had, else the "
-        "sample), or a folder of four IDX files",
+        "sample), or the path of your own: a folder for each class, IDX, .npz, .csv, .parquet, .tar",
     )
+    first_label: int = Field(
+        -1, ge=-1, description="in your own data, the number of the first class; -1: 1 where the smallest is 1, else 0"
+    )
+    transpose: bool = Field(
+        False, description="swap rows and columns of your own pictures, as the files of EMNIST need"
+    )
+    resize: Annotated[str, AfterValidator(_check_size)] = Field(
+        AS_THEY_ARE, description=f"H,W to bring your own pictures to; {AS_THEY_ARE}: as they are, all of one size"
+    )
+    pixel_max: float = Field(
+        255, gt=0, description="the value that full ink has in your own data, where it is not 255: 1, 16, 65535"
+    )
+    test_fraction: float = Field(
+        0.2, gt=0, lt=1, description="part of your own pictures kept for the test, where they have no test split"
+    )
+    test_seed: int = Field(0, ge=0, lt=2**32, description="seed of that split; the same for all seeds of a training")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -65,6 +96,17 @@ class TrainConfig(SubsetSettings, TransferSettings, AugmentSettings, FitSettings
         """What a run of these settings is, for example ``plain 512-256-128-64 adam 0.001 b128 e10 s0``."""
         what = f"{self.optimizer} {self.learning_rate:g} b{self.batch_size} e{self.epochs} s{self.seed}"
         return f"{self.arch} {self.net.summary} {what}"
+
+    @property
+    def reading(self) -> "Reading":
+        """How data of your own are read."""
+        size = () if self.resize == AS_THEY_ARE else tuple(int(side) for side in self.resize.split(","))
+        return cast("Reading", {name: self[name] for name in READING} | {"resize": size})
+
+    @classmethod
+    def reading_of(cls, settings: Mapping[str, Any]) -> "Reading":
+        """The same of some settings by their flat names, whatever else is among them."""
+        return cls.parse({name: settings[name] for name in READING if name in settings}).reading
 
     @property
     def splits(self) -> tuple[tuple[float, int], ...]:

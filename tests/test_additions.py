@@ -9,6 +9,7 @@ import pytest
 
 from kmnist.config import TrainConfig
 from kmnist.data import DATASETS, load_dataset
+from kmnist.data.forms import FORMS, Form
 from kmnist.errors import SettingError
 from kmnist.experiment import prepare, train
 from kmnist.experiment.results import FIGURES
@@ -36,6 +37,7 @@ REGISTRIES: dict[str, tuple[Registry[Any], str]] = {
 @pytest.fixture(autouse=True)
 def added(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(DATASETS, "squares", lambda folder, progress: toys.squares())
+    monkeypatch.setitem(FORMS, "text", Form(toys.text_pictures, "a .txt file"))
     monkeypatch.setitem(FIGURES, "dot", toys.dot)
     monkeypatch.setitem(SECTIONS, "count", toys.count)
     for name, (registry, place) in REGISTRIES.items():
@@ -61,6 +63,15 @@ def test_a_training_of_toys(tmp_path: Path) -> None:
     assert list(run.curve("valid/least_recall")) == [1, 2, 3, 4, 5]
     assert run.curve("test/least_recall")
     assert "middle □" in run.files["reports/classification_report.txt"].decode()
+
+
+def test_a_form_of_toys(tmp_path: Path) -> None:
+    path = tmp_path / "bars.txt"
+    path.write_text("a #...\nb ...#\n" * 5)
+    data = load_dataset(str(path), tmp_path)
+    assert data.spec.shape == (2, 2)
+    assert [label.text for label in data.spec.classes] == ["a", "b"]
+    assert len(data.train) + len(data.test) == 10
 
 
 def test_its_settings_are_its_own() -> None:

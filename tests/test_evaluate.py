@@ -120,13 +120,15 @@ def test_what_cannot_be_measured_is_told_and_leaves_no_run(
     uri = f"runs:/{trained.info.run_id}/model"
     write_pictures(tmp_path / "odd", 3)
     (tmp_path / "odd" / "omega").mkdir()
+    Image.new("L", (9, 9)).save(tmp_path / "odd" / "omega" / "a.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.csv").write_text("file,kana\na.png,o\n")
     for data, message in [
-        ("nowhere", "nowhere: No such file or directory; it must be a folder with a folder of pictures for each class"),
+        ("nowhere", "dataset=nowhere: must be auto, kmnist, kuzushiji49, sample, or the path of a file or folder"),
+        ("./nowhere", "nowhere is no data set: there is no such file or folder"),
         (str(tmp_path / "odd"), "'omega' is none of the classes of the drawn sample, which are: 0 o お"),
-        (str(tmp_path / "empty"), "it has no folders"),
-        (str(tmp_path / "a.csv"), "cannot be read as a table (KeyError: 'picture')"),
+        (str(tmp_path / "empty"), "is no data set: the folder is empty. What is taken is"),
+        (str(tmp_path / "a.csv"), "is no data set: it is a file of 18 bytes"),
     ]:
         done = kmnist_command("evaluate", uri, data)
         assert done.returncode == 1, data

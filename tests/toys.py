@@ -1,5 +1,7 @@
 """One of everything that can be added, as somebody outside of this package would write it."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from optuna import pruners, samplers
@@ -7,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn, optim
 
 from kmnist.data import Dataset, DataSpec, Images
+from kmnist.data.forms.found import WHOLE, ArrayPart, Found
 from kmnist.data.spec import labels
 from kmnist.experiment.results import Evaluated
 from kmnist.models.families import Family, NetSettings
@@ -29,6 +32,15 @@ def squares() -> Dataset:
 
     spec = DataSpec("squares", "Squares", labels(("small", "middle", "large"), "・□■"), (12, 16))
     return Dataset.build(spec, "tests.toys.squares()", draw(120), draw(30))
+
+
+def text_pictures(path: Path) -> Found | None:
+    """A form of data: pictures 2 x 2 in text, a class and four signs a line."""
+    if path.suffix != ".txt":
+        return None
+    lines = [line.split() for line in path.read_text().splitlines()]
+    pixels = np.array([[255 * (sign == "#") for sign in signs] for _, signs in lines]).reshape(-1, 2, 2)
+    return Found("text", {WHOLE: ArrayPart(pixels, [name for name, _ in lines], path.name)}, path.parent)
 
 
 class LineSettings(NetSettings):

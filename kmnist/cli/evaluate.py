@@ -43,8 +43,7 @@ def evaluate(
     Parameters
     ----------
     data
-        name of a data set or folder of IDX files; or pictures: a folder for each class, a table (.csv, .parquet)
-        with the columns picture and label, or a parquet file with pictures and labels in it, as Hugging Face writes it
+        name of a data set, or the path of labelled pictures: a folder for each class, IDX, .npz, .csv, .parquet, .tar
     split
         of a data set; valid and train: as the model's own training split it
     raw

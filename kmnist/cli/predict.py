@@ -44,8 +44,8 @@ def predict(
     Parameters
     ----------
     pictures
-        PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, HEIC, IDX, .npy or .npz files, .tar, .zip or .parquet files
-        of pictures, folders of them, or - for standard input
+        PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, HEIC, IDX, .npy or .npz files, .csv files of pixels, .tar, .zip or
+        .parquet files of pictures, folders of them, or - for standard input
     format
         table, json (a line each) or csv
     raw

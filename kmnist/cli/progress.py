@@ -34,6 +34,8 @@ class Screen(Printer):
             self.say(_SAMPLE_WARNING)
         elif not self._quiet:
             self.say(f"{data.spec.title}: {len(data.train):,} images to train on, {len(data.test):,} to test")
+        for note in data.notes:
+            self.say(f"note: {note}")
 
     def run(self, run_id: str) -> None:
         """What to name when it is to be resumed."""

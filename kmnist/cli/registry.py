@@ -63,7 +63,7 @@ def promote(
     name
         of the registered model: that of its data set
     dataset
-        to measure on; a folder of IDX files by its path [default: the data set of that name]
+        to measure on, by name or path [default: that of the run that trained the version]
     alias
         that is to point to it
     slowdown
@@ -75,13 +75,15 @@ def promote(
     require("train", "kmnist promote")
     from kmnist import registry
     from kmnist.cli.printer import Printer
-    from kmnist.data import load_dataset
+    from kmnist.data import DATASETS, Reading, load_dataset
     from kmnist.tracking import connect
     from kmnist.training.compute import set_threads
 
     client, screen = connect(tracking_uri), Printer()
     set_threads(threads)
-    data = load_dataset(dataset or name, data_dir)
+    trained = None if dataset or name in DATASETS else registry.trained_with(client, name, version)
+    reading: Reading = trained.reading if trained else {}
+    data = load_dataset(dataset or (trained.dataset if trained else name), data_dir, **reading)
     for verdict in registry.promote(client, version, alias, data, force, name=name, slowdown=slowdown):
         screen.say(f"{'passed' if verdict.passed else 'FAILED'}  {verdict.check}: {verdict.found}")
     screen.say(f"models:/{name}@{alias} is now version {version}")

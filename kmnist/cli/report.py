@@ -47,7 +47,7 @@ def report(
 
     from kmnist import record
     from kmnist.cli.printer import Printer
-    from kmnist.data import Dataset, load_dataset
+    from kmnist.data import DATASETS, Dataset, Reading, load_dataset
     from kmnist.report import HTML, Report, Source, arrange, report_files
     from kmnist.report.blocks import literal
     from kmnist.tracking import MlflowRun, connect, create_run, project_run, run_page, run_url
@@ -81,9 +81,12 @@ def report(
         notes.append(f"There are {len(order)} runs; this is of the best {MOST}. The others were not read.")
     sources = arrange([collect(client, by_id[run_id]) for run_id in order[:MOST]])
     datasets: dict[str, Dataset] = {}
-    for name in dict.fromkeys(source.run.dataset for source in sources if source.run.dataset):
+    for one in {source.run.dataset: source.run for source in sources if source.run.dataset}.values():
+        name, config = one.dataset, one.config
+        own = config if config and name not in DATASETS else None
         try:
-            datasets[name] = load_dataset(name, data_dir, progress=False)
+            asked, reading = (own.dataset, own.reading) if own else (name, Reading())
+            datasets[name] = load_dataset(asked, data_dir, progress=False, **reading)
         except DataError as error:
             notes.append(f"The images of {literal(name)} cannot be had: {literal(str(error), 200)}")
     of_study = collect(client, parent) if parent else None

@@ -115,7 +115,7 @@ def train(
     require_writable_folder(work_dir)
     chosen_device = checkpoint.compute.device if checkpoint else str(resolve_device(device))
     client = connect(tracking_uri)
-    data = load_dataset(config.dataset, data_dir, progress=not quiet)
+    data = load_dataset(config.dataset, data_dir, progress=not quiet, **config.reading)
     screen.data(data)
     splits = prepare(config, data, checkpoint)
     initial = None if checkpoint else fetch_initial(config, tracking_uri=client.tracking_uri)

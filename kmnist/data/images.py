@@ -42,9 +42,10 @@ class Images:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, as 64 hex digits, over all pixels and then all labels (as bytes)."""
+        """SHA-256, as 64 hex digits, over all pixels and then all labels (as bytes, where all are below 256)."""
         digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
-        digest.update(self.labels.astype(np.uint8).tobytes())
+        small = self.labels.max(initial=0) < 256
+        digest.update(self.labels.astype(np.uint8 if small else np.int64).tobytes())
         return digest.hexdigest()
 
 
@@ -69,9 +70,11 @@ class Dataset(TrainingData):
 
     Attributes:
         test: the images to be judged by.
+        notes: what was met while it was read, to be told to whoever asked for it.
     """
 
     test: Images
+    notes: tuple[str, ...] = ()
 
     def without_test(self) -> TrainingData:
         """What a search may see."""
@@ -79,7 +82,13 @@ class Dataset(TrainingData):
 
     @classmethod
     def build(
-        cls, spec: DataSpec, source: str, train: Images, test: Images, official: dict[str, str] | None = None
+        cls,
+        spec: DataSpec,
+        source: str,
+        train: Images,
+        test: Images,
+        official: dict[str, str] | None = None,
+        notes: tuple[str, ...] = (),
     ) -> Self:
         """Check both splits against ``spec``, and add their digests to it.
 
@@ -89,6 +98,7 @@ class Dataset(TrainingData):
             train: see the class.
             test: see the class.
             official: the digests that were published under the set's name; the set is official if they are its own.
+            notes: see the class.
 
         Raises:
             DataError: images of another shape, or labels of no class.
@@ -96,7 +106,7 @@ class Dataset(TrainingData):
         for split, images in (("train", train), ("test", test)):
             _check(split, images, spec)
         digests = {"train": train.digest, "test": test.digest}
-        return cls(replace(spec, digests=digests, official=digests == official), source, train, test)
+        return cls(replace(spec, digests=digests, official=digests == official), source, train, test, notes)
 
 
 def _check(split: str, images: Images, spec: DataSpec) -> None:

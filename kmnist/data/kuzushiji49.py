@@ -5,15 +5,14 @@ doi:10.20676/00000341, licence CC BY-SA 4.0; classes in the order of https://git
 recommends balanced accuracy for it. No checksums were published, so a set is official by its numbers of images.
 """
 
-import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kmnist.data.download import Unreachable, fetch_file, find_file
-from kmnist.data.images import Dataset, Images, Pixels
+from kmnist.data.images import Dataset, Images
+from kmnist.data.one_array import read_array
 from kmnist.data.spec import DataSpec, labels
 from kmnist.errors import DataError
 
@@ -56,20 +55,5 @@ def _images(folder: Path, split: str, *, fetch: bool, progress: bool) -> Images:
             if not fetch:
                 raise Unreachable(f"{name} is not there; put the four files there or name their folder (--data-dir)")
             path = fetch_file(folder, name, MIRRORS, None, progress=progress)
-        arrays.append(_array(path, (COUNTS[split], *shape)))
+        arrays.append(read_array(path, (COUNTS[split], *shape)))
     return Images(arrays[0], arrays[1].astype(np.int64))
-
-
-def _array(path: Path, largest: tuple[int, ...]) -> Pixels:
-    """The one array of a file, uint8, at most ``largest`` long; the header is checked before anything is unpacked."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as member:
-            version = np.lib.format.read_magic(member)
-            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, _, dtype = read_header[version](member)
-        if dtype != np.uint8 or len(shape) != len(largest) or shape[0] > largest[0] or shape[1:] != largest[1:]:
-            raise DataError(f"{path.name} holds {dtype} {shape}: must be uint8, at most {largest}; delete it")
-        with np.load(path, allow_pickle=False) as arrays:
-            return np.asarray(arrays["arr_0"])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path.name} cannot be read ({error}); delete it to fetch it again") from error

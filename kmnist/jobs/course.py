@@ -10,7 +10,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from kmnist import record
-from kmnist.data import Dataset, load_dataset
+from kmnist.data import Dataset, Reading, load_dataset
 from kmnist.errors import Incomplete, StudyError, root_reason
 from kmnist.jobs.engine import Engine, Seat
 from kmnist.jobs.executor import Executor
@@ -97,13 +97,13 @@ class Course:
     executor: Executor
     seats: list[Seat]
 
-    def load(self, name: str) -> Dataset:
-        """A data set, as it is asked for.
+    def load(self, name: str, reading: Reading) -> Dataset:
+        """A data set, as it is asked for; of your own, read so.
 
         Raises:
             DataError: it cannot be had.
         """
-        data = load_dataset(name, self.places.data_dir, progress=self.places.progress)
+        data = load_dataset(name, self.places.data_dir, progress=self.places.progress, **reading)
         self.view.data(data)
         return data
 

@@ -102,7 +102,7 @@ def run_ensemble(places: Places, view: View, plan: Plan, name: str) -> None:
     set_threads(places.engine.threads or 1)
     with open_course(places, view) as course, ExitStack() as stack:
         client, made_by_project = course.client, project_run(course.client, ENSEMBLE)
-        data = course.load(plan.dataset)
+        data = course.load(plan.dataset, plan.configs[0].reading)
         names = [plan.study_name(number, data, str(client.tracking_uri)) for number in range(len(plan.configs))]
         first: list[tuple[TrackedStudy, Any]] = []  # which made the ensemble's run, with that
         opened: list[MlflowRun] = []  # by the one command that writes it
@@ -147,7 +147,7 @@ def _data_of(members: Sequence[Member], tta: int, places: Places) -> Dataset:
     """What members were trained on, compared with what is here."""
     spec, asked_for = require_members(members, tta), members[0].config.dataset
     name = spec.name if asked_for == "auto" else asked_for
-    data = load_dataset(name, places.data_dir, progress=places.progress)
+    data = load_dataset(name, places.data_dir, progress=places.progress, **members[0].config.reading)
     if data.spec.digests != spec.digests:
         raise DataError(
             f"dataset={name}: the images here (SHA-256 of train {data.spec.digests['train'][:12]}) are not those of "

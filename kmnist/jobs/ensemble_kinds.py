@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from kmnist.config import TrainConfig
+from kmnist.config import READING, TrainConfig
 from kmnist.data import Dataset, Images, fold_indices
 from kmnist.ensembles.config import BAG, BOOST, MOST_MEMBERS, STACK, Kind
 from kmnist.ensembles.network import Mean, Samme
@@ -48,8 +48,10 @@ class Plan:
     def __post_init__(self) -> None:
         if any(config.subset != ALL for config in self.configs):
             raise SettingError("subset: which images a member learns from follows from the ensemble; leave it out")
-        if any((one.valid_fraction, one.dataset) != (self.valid_fraction, self.dataset) for one in self.configs):
-            raise SettingError("dataset, valid_fraction: must be the same for all members of an ensemble")
+        first = self.configs[0]
+        same = ("dataset", "valid_fraction", *READING)
+        if any(one[name] != first[name] for one in self.configs for name in same):
+            raise SettingError(f"{', '.join(same)}: must be the same for all members of an ensemble")
         if self.kind == BOOST and len(self.configs) > 1:
             raise SettingError(f"experiment: boosting goes on with one network; {len(self.configs)} were given")
         if not 2 <= self.members * len(self.configs) <= MOST_MEMBERS:

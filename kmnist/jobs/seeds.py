@@ -34,7 +34,7 @@ def run_seeds(places: Places, view: View, name: str, config: TrainConfig, seeds:
     """
     with open_course(places, view) as course, ExitStack() as stack:
         made = project_run(course.client, TRAIN)
-        data = course.load(config.dataset)
+        data = course.load(config.dataset, config.reading)
         named = f"{config.arch}.seeds-{seeds}.{_digest(config, identity(data), str(course.client.tracking_uri))}"
         study = seeds_study(course.storage, named, config, following(config.seed, range(seeds)), identity(data))
         entity = course.parent(study, data.spec.run_name(name), made)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.jobs.course import Course, Places, View, identity, open_course, require_sent
 from kmnist.tracking import TUNE, MlflowRun, project_run, run_page, run_url
@@ -84,12 +85,12 @@ def _open_study(
     known = wait_out(partial(find_study, course.storage, name)) if name else None
     if known is None:
         definition, budget = parse(given)
-        data = course.load(definition.dataset)
+        data = course.load(definition.dataset, TrainConfig.reading_of(definition.settings))
         name = name or f"{file.stem if file else definition.archs[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
         return wait_out(partial(create_study, course.storage, name, definition, budget, identity(data))), data
     definition, _ = parse({**known.definition.flat(), **given})
     require_same(known, definition, known.data)  # before the data is looked at
-    data = course.load(_as_asked_for(known))
+    data = course.load(_as_asked_for(known), TrainConfig.reading_of(known.definition.settings))
     require_same(known, definition, identity(data))
     changed = {field: given[field] for field in Budget.model_fields if field in given}
     budget = wait_out(lambda: known.budget)

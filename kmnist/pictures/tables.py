@@ -103,7 +103,7 @@ def _first_line(error: Exception) -> str:
 
 def _column(schema: pa.Schema) -> tuple[str, str]:
     """The name of the one of pictures, and the path of its bytes."""
-    names = [field.name for field in schema if _holds_bytes(field.type)]
+    names = picture_columns(schema)
     if len(names) != 1:
         others = ", ".join(f"{field.name} ({field.type})" for field in schema)[:200]
         raise PictureError(
@@ -111,6 +111,11 @@ def _column(schema: pa.Schema) -> tuple[str, str]:
         )
     nested = pa.types.is_struct(schema.field(names[0]).type)
     return str(names[0]), f"{names[0]}.bytes" if nested else str(names[0])
+
+
+def picture_columns(schema: pa.Schema) -> list[str]:
+    """The names of the columns that hold pictures."""
+    return [field.name for field in schema if _holds_bytes(field.type)]
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

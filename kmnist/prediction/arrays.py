@@ -10,10 +10,12 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from kmnist.data.forms.npz import is_of_pixels
 from kmnist.data.idx import open_idx
 from kmnist.errors import DataError, PictureError
 from kmnist.pictures.limits import MOST_PIXELS, MOST_UNPACKED, SMALL
 from kmnist.pictures.read import Gray
+from kmnist.pictures.skipped import Skipped
 
 PIECE = 2**20  # bytes read at once
 MOST_AT_ONCE = 200_000_000  # bytes of an array that is stored column by column, and cannot be read in pieces
@@ -36,8 +38,12 @@ class _Array:
     packed: int
 
 
-def read_arrays(path: Path) -> Iterator[Gray]:
-    """The pictures (H, W) in a file of one array uint8 (N, H, W) or (H, W).
+def read_arrays(path: Path, skipped: Skipped | None = None) -> Iterator[Gray]:
+    """The pictures (H, W) in a file of an array uint8 (N, H, W) or (H, W).
+
+    Args:
+        path: of the file.
+        skipped: is told of the other arrays of an ``.npz``: the one called like pictures is read, else the first.
 
     Raises:
         PictureError: there is another array in it, or none; it is damaged, too large, or no such file.
@@ -45,7 +51,7 @@ def read_arrays(path: Path) -> Iterator[Gray]:
     """
     opened = {".npy": _open_npy, ".npz": _open_npz}.get(path.suffix.lower(), _open_idx)
     try:
-        with opened(path) as array:
+        with opened(path, skipped or Skipped()) as array:
             _check(array)
             yield from _column_by_column(array) if array.columns_first else _row_by_row(array)
             if array.values.read(1):
@@ -98,26 +104,30 @@ def _read(array: _Array, size: int) -> Gray:
 
 
 @contextmanager
-def _open_npy(path: Path) -> Iterator[_Array]:
+def _open_npy(path: Path, skipped: Skipped) -> Iterator[_Array]:
     with path.open("rb") as file:
         yield _Array(*_numpy_header(file), file, path.stat().st_size)
 
 
 @contextmanager
-def _open_npz(path: Path) -> Iterator[_Array]:
-    """The first array of an archive. Nothing is written to disk, whatever the names in it are."""
+def _open_npz(path: Path, skipped: Skipped) -> Iterator[_Array]:
+    """One array of an archive. Nothing is written to disk, whatever the names in it are."""
     with zipfile.ZipFile(path) as archive:
         if not (members := archive.infolist()):
             raise PictureError("an archive without arrays")
-        if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without limit
+        member = next((one for one in members if is_of_pixels(Path(one.filename).stem)), members[0])
+        for other in members:
+            if other is not member:
+                skipped.add(f"{other.filename} of {path}", f"arrays beside {Path(member.filename).stem}")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without limit
             raise PictureError("packed in another way than numpy does")
-        with archive.open(members[0]) as member:
-            values = cast(BinaryIO, member)
-            yield _Array(*_numpy_header(values), values, min(members[0].compress_size, path.stat().st_size))
+        with archive.open(member) as file:
+            values = cast(BinaryIO, file)
+            yield _Array(*_numpy_header(values), values, min(member.compress_size, path.stat().st_size))
 
 
 @contextmanager
-def _open_idx(path: Path) -> Iterator[_Array]:
+def _open_idx(path: Path, skipped: Skipped) -> Iterator[_Array]:
     with open_idx(path) as (shape, values):
         yield _Array(shape, False, values, path.stat().st_size)
 

@@ -1,6 +1,5 @@
 """From files of pictures to the form of the training images, some hundred at a time: the work of one process."""
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,15 +9,13 @@ import numpy as np
 from kmnist.errors import KmnistError, PictureError
 from kmnist.inference.pictures import is_photograph, to_kmnist
 from kmnist.inference.small import NOTHING_DRAWN, prepare_small
-from kmnist.pictures.limits import MOST_BYTES
-from kmnist.pictures.read import Gray, read_picture
+from kmnist.pictures.read import Gray, read_file, read_picture
 from kmnist.pictures.small_png import read_small_png
 from kmnist.prediction.picture import Picture
 
 AT_ONCE = 256  # pictures
 AT_ONCE_BYTES = 8_000_000  # of their contents, where these are in memory
 MOST_SMALL = 64 * 64  # pixels of a picture that waits for others of its size
-READ = 65_536  # bytes
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,8 @@ def prepare(
         begins(place)
         try:
             levels = _levels(picture.item)
+            if isinstance(picture.item, np.ndarray):
+                _refuse_rows(levels, shape)
             if raw:
                 images[place] = _raw(levels, shape)
             elif 0 < levels.size <= MOST_SMALL and not is_photograph(levels.shape, shape):
@@ -83,30 +82,6 @@ def prepare(
         for place in np.flatnonzero(~drawn).tolist():
             errors[places[place]] = NOTHING_DRAWN
     return Prepared([picture.name for picture in batch], images, errors)
-
-
-def read_file(path: str) -> bytes:
-    """The content of a file, up to one byte more than a picture may have.
-
-    ``Path.read_bytes`` takes twice as long, and so do buffered files.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: its name is none.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        content = os.read(descriptor, READ)
-        if len(content) < READ:
-            return content + os.read(descriptor, READ)
-        parts, size = [content], len(content)
-        while content and size <= MOST_BYTES:
-            content = os.read(descriptor, READ)
-            parts.append(content)
-            size += len(content)
-        return b"".join(parts)
-    finally:
-        os.close(descriptor)
 
 
 def _levels(item: str | bytes | Gray | Exception) -> Gray:
@@ -124,6 +99,16 @@ def _levels(item: str | bytes | Gray | Exception) -> Gray:
 def _decode(content: bytes) -> Gray:
     levels = read_small_png(content)
     return read_picture(content) if levels is None else levels
+
+
+def _refuse_rows(levels: Gray, shape: tuple[int, int]) -> None:
+    """An array (N, H * W) is N pictures, and would look like one."""
+    height, width = shape
+    if levels.shape[1] == height * width and levels.shape != shape:
+        raise PictureError(
+            f"an array of shape {levels.shape}: looks like {len(levels):,} pictures of {height * width} pixels each; "
+            f"save it as (N, {height}, {width}), or one picture as (1, H, W)"
+        )
 
 
 def _raw(levels: Gray, shape: tuple[int, int]) -> Gray:

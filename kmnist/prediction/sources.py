@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from kmnist.data.forms.pixel_csv import read_pixels
 from kmnist.errors import KmnistError, PictureError, SettingError
 from kmnist.extras import require
 from kmnist.pictures.formats import SUFFIXES
@@ -34,8 +35,8 @@ def find_pictures(
     """Every picture of every source, in the order given; of a folder, by name.
 
     Args:
-        sources: files (pictures, IDX, .npy, .npz, .tar, .tar.gz, .zip, .parquet), folders of them, or ``-`` for
-            ``stdin``.
+        sources: files (pictures, IDX, .npy, .npz, .csv of pixels, .tar, .tar.gz, .zip, .parquet), folders of them, or
+            ``-`` for ``stdin``.
         stdin: where ``-`` is read from.
         skipped: is told what is left out of folders and archives.
         is_ours: whether a file of a folder is one that the command itself writes.
@@ -129,8 +130,11 @@ def _file(path: str, skipped: Skipped) -> Iterator[Picture]:
             raise PictureError(
                 f"a {kind} archive: unpack it first, or pack it as .tar, .tar.gz or .zip, which are read"
             )
+        elif kind == ".csv":
+            for place, image in enumerate(read_pixels(Path(path))):
+                yield Picture(f"{name}[{place}]", image)
         elif kind in ARRAYS and (kind or _is_idx(path)):
-            for place, image in enumerate(read_arrays(Path(path))):
+            for place, image in enumerate(read_arrays(Path(path), skipped)):
                 yield Picture(f"{name}[{place}]", image)
         else:
             yield Picture(name, path)

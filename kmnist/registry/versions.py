@@ -18,11 +18,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from kmnist import record
+from kmnist.config import TrainConfig
 from kmnist.errors import ModelError, TrackingError
 from kmnist.network import load_network
 from kmnist.record import TrackedRun
 from kmnist.registry.files import download
-from kmnist.registry.server import asked, look_up, require_active
+from kmnist.registry.server import asked, look_up, look_up_version, require_active
 from kmnist.tracking.read import all_experiments, full_run_id, read_run, search_all, search_all_models
 
 DEFAULT_NAME = "kmnist"
@@ -163,6 +164,17 @@ def _best_of(client: MlflowClient, experiment_id: str) -> str | None:
             if best := next((run_id for run_id in some if run_id in official), None):
                 return str(best)
     return None
+
+
+def trained_with(client: MlflowClient, name: str, number: str) -> TrainConfig | None:
+    """The settings of the run that trained a version; ``None`` where there is no such run, or it made an ensemble.
+
+    Raises:
+        TrackingError: the server does not answer.
+    """
+    version = look_up_version(client, name, number)
+    run = look_up(lambda: client.get_run(version.run_id or "")) if version and version.run_id else None
+    return read_run(run).config if run else None
 
 
 def tag_version(client: MlflowClient, version: ModelVersion, tags: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from kmnist.config import LAST, TrainConfig, unknown_setting
+from kmnist.config import LAST, READING, TrainConfig, unknown_setting
 from kmnist.errors import SettingError
 from kmnist.models.families import DEFAULT_ARCH, FAMILIES
 from kmnist.record import Objective
@@ -27,7 +27,7 @@ from kmnist.settings import (
 )
 
 #: To search these would change what is measured, not what is trained.
-FIXED_ONLY = ("epochs", "valid_fraction", "select_by", "dataset", "init_from")
+FIXED_ONLY = ("epochs", "valid_fraction", "select_by", "dataset", "init_from", *READING)
 TRAIN_LOSS = "train/loss"
 #: Each takes a :class:`kmnist.tuning.samplers.Place` to a sampler of Optuna's.
 SAMPLERS: Registry[Any] = Registry(
