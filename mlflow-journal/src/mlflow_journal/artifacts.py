@@ -13,6 +13,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artif
 
 from mlflow_journal import process
 from mlflow_journal.errors import ServerAway, Unresolved, Unsendable
+from mlflow_journal.journal import read_unsent
 from mlflow_journal.operations import LogArtifact, Target, operation
 from mlflow_journal.operations.artifact import real_root
 from mlflow_journal.payloads import tree_files
@@ -112,7 +113,7 @@ class JournalArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow has 
         if not self.process.has_journal:
             return found
         journal = self.process.journal
-        for entry in journal.unsent():
+        for entry in read_unsent(journal.folder):
             made = operation(entry.record)
             if not isinstance(made, LogArtifact) or made.artifact_uri != self.artifact_uri:
                 continue

@@ -57,6 +57,12 @@ class Identities:
                 self._read_more()
             return self._known.get(provisional)
 
+    def all(self) -> dict[str, str]:
+        """Every provisional id that has one of the server's."""
+        with self._mutex:
+            self._read_more()
+            return dict(self._known)
+
     def canonical(self, some_id: str) -> str:
         """The server's id of a provisional one, if it has one; any other id as it is."""
         return (self.find(some_id) or some_id) if PROVISIONAL.fullmatch(some_id) else some_id

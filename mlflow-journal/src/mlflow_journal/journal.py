@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlflow_journal.errors import JournalFull, Unsendable
-from mlflow_journal.files import FolderLock, Line, Position, Reader, Segments, refuse_links, replace_file
+from mlflow_journal.files import FolderLock, Line, Position, Reader, Segments, refuse_links, replace_file, segment_numbers
 from mlflow_journal.offset import SENT, read_offset, write_offset
 from mlflow_journal.payloads import Payloads
 
@@ -139,17 +139,6 @@ class Journal:
     def peek(self, most: int, most_bytes: int = 2**20) -> list[Entry]:
         """The oldest records that were neither sent nor set aside; empty if there are none."""
         return [read_entry(line) for line in self.records.read(self.position, most, most_bytes)]
-
-    def unsent(self) -> Iterator[Entry]:
-        """All that has not arrived: what is set aside, then what was not tried. For a thread that only reads."""
-        for queue, start in ((self.aside, self._aside_start), (self.records, self.position)):
-            reader, end = Reader(queue.folder), queue.end
-            try:
-                while lines := reader.read(start, end, 1000):
-                    yield from map(read_entry, lines)
-                    start = lines[-1].end
-            finally:
-                reader.close()
 
     @property
     def end(self) -> Position:
@@ -291,6 +280,30 @@ class Journal:
         while lines := queue.read(start, 1000):
             yield from lines
             start = lines[-1].end
+
+
+def read_unsent(folder: Path) -> Iterator[Entry]:
+    """All that has not arrived of a journal, whoever writes it: what is set aside, then what was not tried.
+
+    Raises:
+        OSError: it cannot be read, or holds a link.
+    """
+    for name in ("aside", "records"):
+        queue = folder / name
+        refuse_links(queue)
+        numbers = segment_numbers(queue)
+        if not numbers:
+            continue
+        reader, end = Reader(queue), Position(numbers[-1] + 1, 0)
+        start = Position(numbers[0], 0)
+        if name == "records":
+            start = read_offset(folder, numbers[0], end)
+        try:
+            while lines := reader.read(start, end, 1000):
+                yield from map(read_entry, lines)
+                start = lines[-1].end
+        finally:
+            reader.close()
 
 
 def read_about(folder: Path) -> Record:

@@ -216,5 +216,8 @@ def redact(address: str) -> str:
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def _in_one_line(error: BaseException) -> str:
+    """What it came from: MLflow, requests and urllib3 wrap each other's errors in many words."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return redact(" ".join(str(error).split()))[:200] or type(error).__name__
