@@ -317,7 +317,7 @@ def read_about(folder: Path) -> Record:
 
 def delete_journal(folder: Path) -> None:
     """Delete the files of a journal, and no others; the lock goes last."""
-    for name in ("records", "aside", "payloads"):
+    for name in ("records", "aside", "payloads", "kept"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (SENT, f".{SENT}.new", "tagged.json", ".tagged.json.new", ABOUT, "lock"):
         (folder / name).unlink(missing_ok=True)

@@ -183,6 +183,7 @@ class JournalStore(DirectStore):
             asked = CreateRun(provisional, parts[0], made.user_id, made.start_time, parts[1], name)
             run = asked.make_run(self.process.server, tried=CREATION_TAG in given)
             self.process.mirror.learn_run(run)
+            self.process.kept.begin(run.info.artifact_uri)
             return run
 
         return self._create(made, make, lambda: self.process.mirror.run(provisional))
@@ -301,7 +302,13 @@ class JournalStore(DirectStore):
         return self._read((run_id,), ask, lambda: PagedList(known(), None) if here.mirror.run(run_id) else None)
 
     def _search_runs(
-        self, experiment_ids: Any, filter_string: Any, run_view_type: Any, max_results: Any, order_by: Any, page_token: Any
+        self,
+        experiment_ids: Any,
+        filter_string: Any,
+        run_view_type: Any,
+        max_results: Any,
+        order_by: Any,
+        page_token: Any,
     ) -> Any:
         """Runs; where the server is away, those that this process knows."""
         here = self.process
@@ -399,5 +406,3 @@ def _validated(validate: Callable[..., T], *arguments: Any) -> T:
 
 def _refuse(code: str, message: str) -> NoReturn:
     raise RestException({"error_code": code, "message": message})
-
-
