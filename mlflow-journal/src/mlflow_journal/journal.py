@@ -176,7 +176,7 @@ class Journal:
 
     def dead_letters(self) -> Iterator[Entry]:
         """What is set aside, oldest first."""
-        return (readread_entry(line) for line in self._lines(self.aside, self._aside_start))
+        return (read_entry(line) for line in self._lines(self.aside, self._aside_start))
 
     def revise(self, handle: Callable[[list[Entry]], list[Entry]], most: int = 1000) -> None:
         """Give all that is set aside to ``handle``, some at a time; what it gives back stays aside.
@@ -188,7 +188,7 @@ class Journal:
         start = self.aside.end
         gone: list[Record] = []
         while position < old_end:
-            window = [readread_entry(line) for line in self.aside.read(position, most) if line.start < old_end]
+            window = [read_entry(line) for line in self.aside.read(position, most) if line.start < old_end]
             if not window:
                 break
             left = handle(window)
