@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from mlflow_journal.errors import JournalFull, Unsendable
 from mlflow_journal.files import Position, Segments
 from mlflow_journal.journal import Busy, Entry, Journal, Record, read_unsent

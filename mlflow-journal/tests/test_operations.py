@@ -2,10 +2,10 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
-
 from mlflow_journal.errors import Unresolved
 from mlflow_journal.identities import CREATION_TAG, Identities, is_provisional, new_id, new_model_id
 from mlflow_journal.operations import (
@@ -30,7 +30,6 @@ from mlflow_journal.operations import (
     UpdateRun,
     operation,
 )
-from pathlib import Path
 
 TAGS = {CREATION_TAG: "c", "a": "1"}
 EXAMPLES: list[Operation] = [

@@ -16,7 +16,6 @@ import pytest
 from conftest import Server
 from mlflow import MlflowClient
 from mlflow.entities import Run
-
 from mlflow_journal import transfer
 from mlflow_journal.cli import main
 
