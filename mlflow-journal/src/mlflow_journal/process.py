@@ -16,6 +16,7 @@ from mlflow_journal.errors import JournalFull, ServerAway
 from mlflow_journal.files import Position
 from mlflow_journal.identities import Identities
 from mlflow_journal.journal import Journal
+from mlflow_journal.kept import KeptFiles
 from mlflow_journal.mirror import Mirror
 from mlflow_journal.operations import LogArtifact, Operation, Target
 from mlflow_journal.sender import Sender
@@ -43,6 +44,7 @@ class Process:
         self.server = Server(address)
         self.identities = Identities(self.folder)
         self.mirror = Mirror(self.identities)
+        self.kept = KeptFiles()
         self.sender = Sender(self.folder, self.target)
         self.warned_full = False
         self._journal: Journal | None = None
@@ -104,6 +106,7 @@ class Process:
                 print(f"mlflow-journal: artifacts are dropped from here on: {error.message}", file=sys.stderr)
                 self.warned_full = True
             return
+        self.kept.wrote(artifact_uri, folder, source, self.journal.folder / "kept")
         self.write(LogArtifact(artifact_uri, self.mirror.owner(artifact_uri), folder, payload))
 
     def flush(self, *subjects: str, seconds: float) -> bool:

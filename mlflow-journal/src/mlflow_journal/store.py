@@ -183,6 +183,7 @@ class JournalStore(DirectStore):
             asked = CreateRun(provisional, parts[0], made.user_id, made.start_time, parts[1], name)
             run = asked.make_run(self.process.server, tried=CREATION_TAG in given)
             self.process.mirror.learn_run(run)
+            self.process.kept.begin(run.info.artifact_uri)
             return run
 
         return self._create(made, make, lambda: self.process.mirror.run(provisional))
