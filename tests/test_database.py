@@ -65,6 +65,11 @@ def is_old(path: Path) -> None:
     os.utime(path, (long_ago, long_ago))
 
 
+def new_database(postgres: Postgres, name: str) -> str:
+    """The tracking URI of an empty database of a server."""
+    return postgres.create_database(name).replace("postgresql:", "postgresql+psycopg:")
+
+
 def advice(error: pytest.ExceptionInfo[TrackingError], first: str, end: str) -> list[list[str]]:
     """The commands that a message names."""
     text = str(error.value)
@@ -223,7 +228,7 @@ def test_one_that_stays_locked_is_told(store: str, locked: sqlite3.Connection, m
 
 @pytest.mark.slow
 def test_the_tables_of_a_database_server_are_made_by_one(postgres: Postgres) -> None:
-    uri = postgres.create_database("first_commands")
+    uri = new_database(postgres, "first_commands")
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda _: connect(uri).search_experiments(), range(3)))
     assert [[one.name for one in names] for names in found] == [["Default"]] * 3
@@ -231,8 +236,8 @@ def test_the_tables_of_a_database_server_are_made_by_one(postgres: Postgres) -> 
 
 @pytest.mark.slow
 def test_tables_of_a_database_server_that_were_cut_short_are_completed(postgres: Postgres) -> None:
-    uri = postgres.create_database("cut_short")
-    engine = sqlalchemy.create_engine(uri.replace("postgresql:", "postgresql+psycopg:"))
+    uri = new_database(postgres, "cut_short")
+    engine = sqlalchemy.create_engine(uri)
     FirstTables.metadata.create_all(engine)
     engine.dispose()
     assert MlflowClient(uri).tracking_uri == uri
@@ -241,11 +246,24 @@ def test_tables_of_a_database_server_that_were_cut_short_are_completed(postgres:
 
 @pytest.mark.slow
 def test_a_database_server_with_optunas_studies_is_refused(postgres: Postgres) -> None:
-    uri = postgres.create_database("of_optuna")
-    with psycopg.connect(uri, autocommit=True) as there:
+    uri = new_database(postgres, "of_optuna")
+    with psycopg.connect(uri.replace("+psycopg", ""), autocommit=True) as there:
         there.execute("CREATE TABLE studies (id int); CREATE TABLE trials (id int)")
         there.execute(
             "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('v3.2.0.a')"
         )
     with pytest.raises(TrackingError, match="is a database of Optuna's studies"):
         connect(uri)
+
+
+@pytest.mark.slow
+def test_names_fit_into_the_tables_of_a_database_server(postgres: Postgres, store: str) -> None:
+    client = connect(new_database(postgres, "long_names"))
+    long = "plain " + "-".join(["1024"] * 60)
+    run = create_run(client, "e" * 256, long)
+    assert (run.info.run_name, len(run.info.run_name)) == (f"{long[:249]}…", 250)
+    made = client.create_run(run.info.experiment_id)  # as `mlflow run` makes one
+    assert create_run(client, "e" * 256, long, made=made).info.run_name == run.info.run_name
+    for where in (client, connect(store)):  # sqlite would take it
+        with pytest.raises(TrackingError, match=r"a name of 257 characters, the limit is 256; name another"):
+            create_run(where, "e" * 257, "a run")

@@ -357,3 +357,21 @@ def test_a_model_of_another_data_set_has_a_registry_of_its_own(
     assert model.spec == data.spec
     assert set(model.predict(data.test.pixels).kana) <= {label.text for label in data.spec.classes}
     assert list_versions(client) == []
+
+
+def test_a_registry_of_its_own_is_heeded_everywhere(
+    place: Place, kmnist: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, weak, better = place
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path / 'registry.db'}")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = connect(uri)
+    for run_id in (weak, better):
+        register(client, run_id)
+    promote(client, "1", "champion", kmnist)
+    promote(client, "2", "champion", kmnist)
+    assert rollback(client, "champion").after == "1"
+    assert len(load_model(CHAMPION, tracking_uri=uri).predict(kmnist.test.pixels[:5]).kana) == 5
+    assert [version.number for version in list_versions(client)] == [2, 1]
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI")
+    assert list_versions(connect(uri)) == []
