@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -10,11 +11,14 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from kmnist.checkpoint import FILE_NAME
 from kmnist.config import TrainConfig
 from kmnist.mlproject import render
 from kmnist.tracking.read import read_run
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import all_studies
+from tests.servers import free_port
+from tests.test_tune import wait_until
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,8 +90,8 @@ def test_mlflow_run(
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Address of a git repository with this project as it is now."""
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a git repository with this project as it is now. (MLflow works in the folder of a file:// address.)"""
     folder = tmp_path_factory.mktemp("origin") / "kmnist"
     files = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
@@ -99,7 +103,15 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> str:
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@localhost"]
     for words in (["init", "-q", "-b", "main"], ["add", "--all"], ["commit", "-q", "-m", "all"]):
         subprocess.run([*git, *words], cwd=folder, check=True)
-    return f"file://{folder}#"
+    port = free_port()
+    serve = ["git", "daemon", "--listen=127.0.0.1", f"--port={port}", f"--base-path={folder.parent}", "--export-all"]
+    with subprocess.Popen([*serve, "--reuseaddr"], stderr=subprocess.DEVNULL, start_new_session=True) as daemon:
+        address = f"git://127.0.0.1:{port}/kmnist"
+        wait_until(
+            lambda: subprocess.run(["git", "ls-remote", address], capture_output=True, check=False).returncode == 0
+        )
+        yield address
+        os.killpg(daemon.pid, signal.SIGTERM)
 
 
 def start(uri: str, entry_point: str, parameters: list[str], folder: Path) -> "subprocess.Popen[str]":
@@ -156,6 +168,4 @@ def test_a_training_ends_with_its_mlflow_run(sent: signal.Signals, store: str, t
     [run] = MlflowClient(store).search_runs(["0"])
     assert run.info.status == "KILLED"
     assert f"kmnist train --resume {run.info.run_id}" in rest
-    assert (tmp_path / "runs" / run.info.run_id / "checkpoint.pt").exists() or list(
-        (tmp_path / "runs" / run.info.run_id).iterdir()
-    )
+    assert (tmp_path / "runs" / run.info.run_id / FILE_NAME).exists()
