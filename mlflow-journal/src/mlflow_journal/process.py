@@ -50,7 +50,7 @@ class Process:
         self._journal: Journal | None = None
         self._written: dict[str, Position] = {}
         self._mutex = threading.Lock()
-        self._away_until = 0.0
+        self._away_at = -AWAY_SECONDS  # when a read found the server away, by the monotonic clock
 
     def target(self, journal: Journal) -> Target:
         """Where a journal is sent."""
@@ -130,7 +130,9 @@ class Process:
     @property
     def is_away(self) -> bool:
         """Whether the server was away a moment ago."""
-        return self.sender.trouble is not None or time.monotonic() < self._away_until
+        return self.sender.trouble is not None or (
+            time.monotonic() < self._away_at + AWAY_SECONDS and self.sender.reached_at < self._away_at
+        )
 
     def finish(self) -> None:
         """The program ends: wait a while for what is left, and say in one line what still is."""
@@ -162,9 +164,9 @@ class Process:
             with patience(seconds, repeat=repeat):
                 answer = question()
         except ServerAway:
-            self._away_until = time.monotonic() + AWAY_SECONDS
+            self._away_at = time.monotonic()
             raise
-        self._away_until = 0.0
+        self._away_at = -AWAY_SECONDS
         return answer
 
     def forget(self) -> None:

@@ -13,7 +13,7 @@ from mlflow_journal.delivery import Delivery
 from mlflow_journal.errors import ServerAway
 from mlflow_journal.files import Position
 from mlflow_journal.journal import Busy, Journal
-from mlflow_journal.operations import Target
+from mlflow_journal.operations import Operation, Target
 from mlflow_journal.retry import ASIDE_SECONDS, MOST_ASIDE_SECONDS, Backoff
 
 #: What follows within this time travels in the same request.
@@ -32,6 +32,7 @@ class Sender:
 
     Attributes:
         trouble: why the server takes nothing now; ``None``: it does, or has not been asked.
+        reached_at: when it last took something, by the monotonic clock.
     """
 
     def __init__(self, folder: Path, target: Callable[[Journal], Target]) -> None:
@@ -49,12 +50,13 @@ class Sender:
         self._refused: dict[Path, float] = {}
         self._rounds = 0
         self.trouble: str | None = None
+        self.reached_at = 0.0
 
     def start(self, own: Journal | None = None) -> None:
         """Begin to send; ``own`` is the journal of this process."""
         with self._mutex:
             if own is not None:
-                self._own = Delivery(own, self._target(own), self._stop)
+                self._own = Delivery(own, self._target(own), self._stop, self._arrived)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="mlflow-journal", daemon=True)
                 self._thread.start()
@@ -199,12 +201,16 @@ class Sender:
                 journal.close()
 
     def _send_all(self, journal: Journal) -> None:
-        delivery = Delivery(journal, self._target(journal), self._stop)
+        delivery = Delivery(journal, self._target(journal), self._stop, self._arrived)
         while delivery.step() and not self._stop.is_set():
             pass
         if journal.aside_count:
             delivery.retry_aside()
         delivery.tell_missing()
+
+    def _arrived(self, operation: Operation) -> None:
+        """The server is there: who waited for this may ask it at once."""
+        self.trouble, self.reached_at = None, time.monotonic()
 
     def _tell_waiting(self) -> None:
         own = self._own
