@@ -49,7 +49,7 @@ def test_a_plain_installation_predicts(plain: Path, saved: Path, tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
     assert '"kana"' in done.stdout
     done = run(plain, tmp_path, "models")
-    assert (done.returncode, "nothing is registered" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "no run is tracked there" in done.stderr) == (1, True), done.stderr
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ def reap(*, silent_for: float = 300, work_dir: WorkDir = Path("runs"), tracking_
     if silent_for < BEAT_SECONDS:
         raise SettingError(f"silent_for={silent_for:g}: must be at least {BEAT_SECONDS:g}, the time between two signs")
     screen = Printer()
-    client = connect(tracking_uri)
+    client = connect(tracking_uri, make=False)
     runs = find_silent(client, silent_for)
     if not runs:
         screen.say(f"every run that is RUNNING gave a sign of life in the last {silent_for:g} seconds")

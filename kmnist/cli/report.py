@@ -55,7 +55,7 @@ def report(
     from kmnist.tracking.project import REPORT
     from kmnist.tracking.read import read_run, runs_by_id
 
-    client, screen = connect(tracking_uri), Printer()
+    client, screen = connect(tracking_uri, make=False), Printer()
     made = project_run(client, REPORT)
     parent, notes = None, []
     if runs:

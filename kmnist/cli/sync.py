@@ -42,7 +42,7 @@ def sync(
     if not waiting:
         screen.say(f"nothing is waiting in {work_dir}")
     elif not show:
-        for run_id, outcome in send_pending(connect(tracking_uri), work_dir):
+        for run_id, outcome in send_pending(connect(tracking_uri, make=False), work_dir):
             screen.say(f"{run_id}: {outcome}")
         if left := list_pending(work_dir):
             raise Incomplete(

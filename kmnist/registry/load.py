@@ -101,7 +101,7 @@ def fetch(uri: str, *, tracking_uri: str | None = None) -> Fetched:
         if not uri.startswith(("models:/", "runs:/")):
             return Fetched(_from_path(Path(uri)))
         with asked():
-            client = open_client(tracking_uri)
+            client = open_client(tracking_uri, make=False)
         if match := REGISTERED.fullmatch(uri):
             version = find_version(client, match["name"], match["alias"], match["version"])
             saved, digest = load_version(client, version)
@@ -127,7 +127,7 @@ def named_version(uri: str, *, tracking_uri: str | None = None) -> ModelVersion 
     if match is None:
         return None
     with asked():
-        client = open_client(tracking_uri)
+        client = open_client(tracking_uri, make=False)
     return find_version(client, match["name"], match["alias"], match["version"])
 
 

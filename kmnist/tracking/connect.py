@@ -57,31 +57,33 @@ def tracking_errors(what: str, way_out: str = "try again later") -> Iterator[Non
         raise kind(f"{what}: {reason_of(error)}. {told[0].upper()}{told[1:]}") from error
 
 
-def connect(tracking_uri: str | None = None) -> MlflowClient:
+def connect(tracking_uri: str | None = None, *, make: bool = True) -> MlflowClient:
     """A client whose server answered just now.
 
     Args:
         tracking_uri: where to track; ``None`` is MLflow's own choice: ``MLFLOW_TRACKING_URI``, else
             ``sqlite:///mlflow.db``.
+        make: make a database file that is not there; not for commands that only read.
 
     Raises:
-        TrackingError: the server does not answer, or refuses us.
+        TrackingError: the server does not answer, or refuses us; or there is no such file.
     """
     configure_mlflow()
     uri = tracking_uri or mlflow.get_tracking_uri()
     with tracking_errors(f"the tracking server {redact(uri)} cannot be used", WAY_OUT):
-        client = open_client(uri)
+        client = open_client(uri, make=make)
         if uri.startswith("http"):
             _check_server(uri)
         client.search_experiments(max_results=1)
     return client
 
 
-def open_client(tracking_uri: str | None = None) -> MlflowClient:
+def open_client(tracking_uri: str | None = None, *, make: bool = True) -> MlflowClient:
     """A client whose server was not asked yet, and whose database can be opened as it is.
 
     Args:
         tracking_uri: as :func:`connect` has it.
+        make: as :func:`connect` has it.
 
     Raises:
         TrackingError: the database is another program's, or of another MLflow; it was not changed.
@@ -90,7 +92,7 @@ def open_client(tracking_uri: str | None = None) -> MlflowClient:
     uri = tracking_uri or mlflow.get_tracking_uri()
     for address in dict.fromkeys((uri, MLFLOW_REGISTRY_URI.get() or uri)):
         if is_database(address):
-            prepare_database(address)
+            prepare_database(address, make=make)
     return MlflowClient(uri)
 
 

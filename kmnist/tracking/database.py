@@ -72,11 +72,16 @@ def is_database(uri: str) -> bool:
     return uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
 
 
-def prepare_database(uri: str) -> None:
+def prepare_database(uri: str, *, make: bool = True) -> None:
     """Make a new database whole, and see that one that is there can be opened without changing it.
 
+    Args:
+        uri: of the database.
+        make: make a file that is not there; whoever only reads would find nothing in it.
+
     Raises:
-        TrackingError: it is another program's, another MLflow's, or one whose making was cut short.
+        TrackingError: it is another program's, another MLflow's, or one whose making was cut short; or it is not there
+            and is not to be made.
         SQLAlchemyError, OSError: it cannot be opened or made.
     """
     url = make_url(uri)
@@ -84,6 +89,11 @@ def prepare_database(uri: str) -> None:
     if path is None and url.get_backend_name() == "sqlite":  # in memory
         return
     if path is not None and _is_new(path):
+        if not make:
+            raise TrackingError(
+                f"there is no {path}, so no run is tracked there. Go to the folder in which you trained, or name the "
+                "place with --tracking-uri or MLFLOW_TRACKING_URI"
+            )
         _make_file(url, path)
         return
     with _connected(url) as connection:
