@@ -46,6 +46,7 @@ COMMANDS = """
     report --runs {run}
     runs export out.zip {run}
     runs import carried.zip --experiment-name other
+    runs list
     runs prune --yes
     sync --show
     sync
@@ -53,7 +54,7 @@ COMMANDS = """
     mlproject
 """
 #: What a plain installation can do.
-PLAIN = {"models", "predict", "runs export", "runs import", "runs prune", "sync", "reap", "mlproject"}
+PLAIN = {"models", "predict", "runs export", "runs import", "runs list", "runs prune", "sync", "reap", "mlproject"}
 EACH = """
 import io, json, sys, traceback
 from contextlib import redirect_stderr, redirect_stdout
