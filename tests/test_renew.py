@@ -46,6 +46,7 @@ def test_what_waits_of_a_collected_run_goes_to_a_new_one(
     assert done.returncode == 0, done.stderr
     assert not list_pending(work_dir)
     experiment = client.get_experiment_by_name("collected")
+    assert experiment is not None
     [new] = client.search_runs([experiment.experiment_id])
     assert (new.info.status, new.info.start_time) == ("FINISHED", STAMP)
     assert (new.data.params, new.data.metrics) == ({"arch": "plain"}, {"valid/loss": 0.5})
