@@ -29,7 +29,6 @@ from kmnist.tracking import connect, create_run, database
 from tests.postgres import Postgres
 
 MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
-HEAD = database._scripts().get_current_head()
 
 
 @pytest.fixture(autouse=True)
@@ -53,10 +52,7 @@ def made_up_to(path: Path, revision: str) -> str:
 
 def before_head(changes: int) -> str:
     """The revision so many changes before that of this MLflow."""
-    revision = HEAD
-    for _ in range(changes):
-        revision = database._scripts().get_revision(revision).down_revision
-    return str(revision)
+    return [str(found.revision) for found in database._scripts().walk_revisions()][changes]
 
 
 def is_old(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,20 @@ def test_what_can_be_written_is_let_through(tmp_path: Path, monkeypatch: pytest.
     for location in (str(tmp_path / "new" / "folder"), tmp_path.as_uri(), *(f"{scheme}://x/y" for scheme in PACKAGES)):
         check_location("sqlite:///mlflow.db", location)
     check_location("http://127.0.0.1:5000", "mlflow-artifacts:/0")
+
+
+@pytest.mark.parametrize("scheme", ["http", "mlflow-artifacts"])
+def test_a_server_of_artifacts_that_only_the_tracking_server_knows_is_told(scheme: str) -> None:
+    with pytest.raises(TrackingError, match=r"http://artifacts-server\.invalid:5500 cannot be reached from here"):
+        check_location("http://127.0.0.1:5000", f"{scheme}://artifacts-server.invalid:5500/experiments/4")
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        check_location(f"http://127.0.0.1:{port}", f"{scheme}://127.0.0.1:{port}/experiments/4")  # the same
+
+
+@pytest.mark.slow
+def test_another_server_of_artifacts_that_answers_is_let_through(server: MlflowServer) -> None:
+    check_location("http://127.0.0.1:1", server.url.replace("http:", "mlflow-artifacts:"))
 
 
 @pytest.mark.slow
