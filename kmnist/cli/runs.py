@@ -96,10 +96,13 @@ def export_runs(
     from kmnist.tracking.archive import export_runs as export
 
     screen, count = Printer(), 0
-    for run in export(connect(tracking_uri, make=False), runs, file):
+    left_out: list[str] = []
+    for run in export(connect(tracking_uri, make=False), runs, file, left_out.append):
         screen.say(f"{run.id} {run.name}")
         count += 1
     screen.say(f"{file}: {count} runs, {file.stat().st_size:,} bytes")
+    if left_out:
+        raise Incomplete("\n".join([*left_out, f"{file} has all the rest; copy these {len(left_out)} yourself"]))
 
 
 def import_runs(

@@ -6,6 +6,7 @@ Each creation therefore has a tag of its own, which is looked for before every f
 
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import tenacity
@@ -15,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
+from kmnist.addresses import folder_address, local_folder
 from kmnist.errors import TrackingError
 from kmnist.tracking.connect import WAY_OUT, ServerAway, tracking_errors
 from kmnist.tracking.heartbeat import heartbeat, now_ms
@@ -126,7 +128,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, tags=AS_MODEL_TRAINING))
+            return str(client.create_experiment(name, _own_location(client.tracking_uri), tags=AS_MODEL_TRAINING))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -140,6 +142,17 @@ def experiment_id(client: MlflowClient, name: str) -> str:
         )
     check_location(client.tracking_uri, experiment.artifact_location)
     return str(experiment.experiment_id)
+
+
+def _own_location(tracking_uri: str) -> str | None:
+    """Where artifacts are to lie, if MLflow's own choice would be another folder than the one that it means.
+
+    Beside a database it names a folder below this one, and reads the name as an address: ``50%20off`` as ``50 off``.
+    """
+    here = Path.cwd()
+    if tracking_uri.startswith("http") or local_folder(str(here)) == here:
+        return None
+    return folder_address(here / "mlruns" / uuid.uuid4().hex)
 
 
 def wait_out(
