@@ -32,7 +32,7 @@ class Line:
 
     def rows(self, width: int) -> npt.NDArray[np.float64]:
         """Where it is in each column."""
-        return self.at + self.slope * (np.arange(width) - (width - 1) / 2)
+        return np.asarray(self.at + self.slope * (np.arange(width) - (width - 1) / 2), np.float64)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _innermost(
         rows = line.rows(width)
         near = np.abs(np.arange(height)[:, None] - rows) <= 2
         seen = rows[first:last] > 0.5
-        covered = (near & (sign * jumps > least)).any(axis=0)[first:last][seen]
+        covered = np.any(near & (sign * jumps > least), axis=0, keepdims=True)[0, first:last][seen]
         beyond = busy[:, first:last] & (np.arange(height)[:, None] < rows[first:last] - 2)
         if len(covered) < SHORTEST * width or covered.mean() < COVERED:
             continue
