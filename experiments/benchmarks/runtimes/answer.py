@@ -51,7 +51,7 @@ def onnx2torch(model: str) -> tuple[str, Answer]:
 
     from kmnist.models.torchvision_cpu import torchvision_module
 
-    torchvision_module("torchvision.ops")  # beside a torch without CUDA it cannot be imported before this
+    torchvision_module("ops")  # beside a torch without CUDA it cannot be imported before this
     import onnx2torch as converter
 
     network = converter.convert(model).eval()
