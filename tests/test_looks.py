@@ -139,6 +139,8 @@ def test_pictures_of_the_test_images_are_answered_as_the_arrays_are(name: str, t
         "served": (np.asarray(served) == labels).mean(),
     }
     assert found == pytest.approx(dict.fromkeys(found, on_arrays), abs=0.01)
+    raw = Served(classifier).predict(contents, {"output": "classes", "raw": True})
+    assert (np.asarray(raw) == classifier.predict(data.test.pixels).classes).all()
     first = classifier.predict(data.test.pixels[:ON_SCREEN]).romaji
     assert sum(one != other for one, other in zip(shown, first)) <= 1
 
