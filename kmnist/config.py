@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LAST = "last"  # of the epochs, as a value of select_by
 #: The settings that say how data of your own are read.
-READING = ("first_label", "transpose", "resize", "pixel_max", "test_fraction", "test_seed")
+READING = ("first_label", "transpose", "resize", "pixel_max", "test_fraction", "test_seed", "prepare")
 AS_THEY_ARE = "none"  # as a value of resize
 MOST_SIDE = 1_024  # pixels
 
@@ -70,6 +70,11 @@ class TrainConfig(SubsetSettings, TransferSettings, AugmentSettings, FitSettings
     )
     test_fraction: float = Field(
         0.2, gt=0, lt=1, description="part of your own pictures kept for the test, where they have no test split"
+    )
+    prepare: Literal["auto", "kmnist", "ink", "none"] = Field(
+        "auto",
+        description="how a picture is later made to look like your own training images: auto (as they are), kmnist "
+        "(light ink that fills the frame), ink (of their polarity, size and middle), none (whole, only resized)",
     )
     test_seed: int = Field(0, ge=0, lt=2**32, description="seed of that split; the same for all seeds of a training")
 

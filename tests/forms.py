@@ -85,7 +85,10 @@ def keras(folder: Path) -> Path:
 def medmnist(folder: Path) -> Path:
     train, test = images("train"), images("test")
     path = folder / "pathmnist.npz"
-    arrays = {"train_images": train.pixels[:18], "train_labels": train.labels[:18, None].astype(np.uint8)}
+    arrays: dict[str, Any] = {
+        "train_images": train.pixels[:18],
+        "train_labels": train.labels[:18, None].astype(np.uint8),
+    }
     arrays |= {"val_images": train.pixels[18:], "val_labels": train.labels[18:, None].astype(np.uint8)}
     arrays |= {"test_images": test.pixels, "test_labels": test.labels[:, None].astype(np.uint8)}
     np.savez_compressed(path, **arrays)
@@ -96,7 +99,7 @@ def rows_npz(folder: Path) -> Path:
     """(N, H * W), and numbers that are no bytes."""
     train, test = (images(split) for split in COUNTS)
     path = folder / "rows.npz"
-    flat = {
+    flat: dict[str, Any] = {
         f"x_{split}": of.pixels.reshape(len(of), -1).astype(float) for split, of in (("train", train), ("test", test))
     }
     np.savez(path, **flat, y_train=train.labels, y_test=test.labels, mean=np.zeros(64))

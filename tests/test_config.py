@@ -44,6 +44,7 @@ def configs(draw: st.DrawFn) -> TrainConfig:
     settings |= {"first_label": draw(st.integers(-1, 9)), "transpose": draw(st.booleans())}
     settings |= {"resize": draw(st.sampled_from(["none", "28", "32,24"])), "pixel_max": draw(st.floats(1, 65535))}
     settings |= {"test_fraction": draw(st.floats(0.01, 0.9)), "test_seed": draw(st.integers(0, 9))}
+    settings["prepare"] = draw(st.sampled_from(["auto", "kmnist", "ink", "none"]))
     settings["kept_rate"] = draw(st.floats(0.01, 1))
     settings["augment"] = draw(st.sampled_from(["none", "light", "strong"]))
     settings |= {name: draw(st.floats(0, 0.9)) for name in PARTS}

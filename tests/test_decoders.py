@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from kmnist.data import Dataset
+from kmnist.data.kmnist import SPEC
 from kmnist.errors import PictureError
 from kmnist.pictures.skipped import Skipped
 from kmnist.prediction import workers
@@ -28,7 +29,6 @@ from tests.test_pictures import encoded
 
 __all__ = ["saved"]  # a fixture
 MANY = 3_000
-SHAPE = (28, 28)
 #: Put into a folder that Python begins with, it makes Pillow hang over some files, and crash over others.
 SPOILT_PILLOW = """\
 import ctypes
@@ -83,10 +83,10 @@ def test_processes_read_what_one_reads_in_order_and_not_far_ahead(many: Path) ->
     with Decoders(in_batches(pictures()), 2) as decoders:
         children = psutil.Process().children(recursive=True)
         parts = []
-        for part in decoders.prepared(SHAPE, False):
+        for part in decoders.prepared(SPEC, False):
             parts.append(part)
             assert taken <= 256 * (len(parts) + max(FEW, 2 * AHEAD))
-    assert joined(parts) == joined([prepare(batch, SHAPE, False) for batch in in_batches(pictures())])
+    assert joined(parts) == joined([prepare(batch, SPEC, False) for batch in in_batches(pictures())])
     assert children
     assert len(decoders.children) == 2
     assert not any(child.is_alive() for child in decoders.children)
@@ -98,18 +98,18 @@ def test_one_picture_needs_no_process_and_few_need_one(many: Path) -> None:
     for count, processes in ((0, 0), (1, 0), (2, 1), (600, 1)):
         with Decoders(in_batches(pictures[:count]), 2) as decoders:
             assert len(decoders.children) == processes
-            assert joined(list(decoders.prepared(SHAPE, False)))[0] == [picture.name for picture in pictures[:count]]
+            assert joined(list(decoders.prepared(SPEC, False)))[0] == [picture.name for picture in pictures[:count]]
 
 
 @pytest.mark.slow
 def test_processes_that_are_killed_from_outside_cost_no_picture(many: Path) -> None:
     with Decoders(in_batches(pictures_of(many)), 2) as decoders:
         parts = []
-        for part in decoders.prepared(SHAPE, False):
+        for part in decoders.prepared(SPEC, False):
             parts.append(part)
             for child in decoders.children if len(parts) in (1, 4, 8) else ():
                 child.kill()
-    assert joined(parts) == joined([prepare(batch, SHAPE, False) for batch in in_batches(pictures_of(many))])
+    assert joined(parts) == joined([prepare(batch, SPEC, False) for batch in in_batches(pictures_of(many))])
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_a_picture_that_crashes_or_hangs_its_decoder_is_an_error_in_its_row(
 ) -> None:
     monkeypatch.setattr(workers, "PROCESSOR_SECONDS", 1.0)
     pictures = list(pictures_of(many))[:600]
-    expected = joined([prepare(batch, SHAPE, False) for batch in in_batches(pictures)])
+    expected = joined([prepare(batch, SPEC, False) for batch in in_batches(pictures)])
     spoilt: dict[int, tuple[bytes, str]] = {
         3: (Crashing(b"x"), "decoding it ended the process (SIGSEGV)"),
         4: (Hanging(b"x"), "decoding it took more than 1 s of the processor"),
@@ -131,7 +131,7 @@ def test_a_picture_that_crashes_or_hangs_its_decoder_is_an_error_in_its_row(
         expected[1][place] = error
         expected[2][place] = bytes(28 * 28)
     with Decoders(in_batches(pictures), 2) as decoders:
-        assert joined(list(decoders.prepared(SHAPE, False))) == expected
+        assert joined(list(decoders.prepared(SPEC, False))) == expected
 
 
 @pytest.mark.slow
@@ -143,7 +143,7 @@ def test_a_file_that_does_not_answer_is_an_error_in_its_row(
     pictures = [Picture(str(number), image) for number, image in enumerate(drawn.test.pixels[:3])]
     pictures[1] = Picture("1", str(tmp_path / "pipe"))
     with Decoders(in_batches(pictures), 2) as decoders:
-        [found] = decoders.prepared(SHAPE, True)
+        [found] = decoders.prepared(SPEC, True)
     assert found.errors == ["", "decoding it had no end after 3 s", ""]
     assert np.array_equal(found.images[::2], drawn.test.pixels[:3:2])
 
@@ -152,7 +152,7 @@ def test_a_file_that_does_not_answer_is_an_error_in_its_row(
 def test_an_error_of_ours_is_raised_here(many: Path) -> None:
     pictures = [*list(pictures_of(many))[:2], Picture("a", np.zeros((2, 2, 2, 2), np.float64))]
     with Decoders(in_batches(pictures), 2) as decoders, pytest.raises(Exception, match=r"shape|dimension|unpack"):
-        list(decoders.prepared(SHAPE, False))
+        list(decoders.prepared(SPEC, False))
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_processes_that_cannot_begin_are_told(many: Path, monkeypatch: pytest.Mo
             worker.process.kill()
             monkeypatch.setattr(worker, "_start", lambda: None)
         with pytest.raises(PictureError, match=r"end before they begin: each ended the process \(SIGKILL\)"):
-            list(decoders.prepared(SHAPE, False))
+            list(decoders.prepared(SPEC, False))
 
 
 @pytest.mark.long

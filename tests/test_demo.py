@@ -116,7 +116,7 @@ def test_a_drawing_gets_an_answer(classifier: Classifier) -> None:
 
 def test_a_photograph_is_read_as_kmnist_predict_reads_it(classifier: Classifier, tmp_path: Path) -> None:
     path = photograph(tmp_path / "photo.jpg")
-    found = decoding.prepare(list(find_pictures([str(path)], BytesIO(), Skipped())), classifier.spec.shape, raw=False)
+    found = decoding.prepare(list(find_pictures([str(path)], BytesIO(), Skipped())), classifier.spec, raw=False)
     np.testing.assert_array_equal(seen_in(answer_to(classifier, path.read_bytes())), found.images[0])
 
 

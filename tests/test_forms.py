@@ -157,6 +157,11 @@ def _idx(folder: Path, name: str) -> None:
     (folder / name).unlink()
 
 
+def _idx_pointer(folder: Path) -> None:
+    FORMS["IDX, MNIST's names"](folder)
+    _pointer("t10k-labels-idx1-ubyte")(folder)
+
+
 def _test_only(folder: Path) -> None:
     _idx(folder, "train-labels-idx1-ubyte")
     (folder / "train-images-idx3-ubyte").unlink()
@@ -203,7 +208,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         "and no train images",
     ),
     "a Git LFS pointer for IDX": (
-        lambda folder: (_idx(folder, "t10k-labels-idx1-ubyte"), _pointer("t10k-labels-idx1-ubyte")(folder)),
+        _idx_pointer,
         "t10k-labels-idx1-ubyte is a Git LFS pointer, not the file itself: `git lfs pull`",
     ),
     "a Git LFS pointer for npz": (_pointer("x.npz"), "x.npz is a Git LFS pointer"),
@@ -323,7 +328,9 @@ def test_tables_of_pixels_and_arrays_of_rows_are_pictures_to_predict_too(tmp_pat
     path = FORMS["CSV with a header"](tmp_path) / "set_train.csv"
     found = [picture.item for picture in find_pictures([str(path)], BytesIO(), Skipped())]
     assert (np.stack([item for item in found if isinstance(item, np.ndarray)]) == of.pixels).all()
-    rows = prepare([Picture("rows.npy", of.pixels.reshape(len(of), -1))], (8, 8), raw=False)
+    rows = prepare(
+        [Picture("rows.npy", of.pixels.reshape(len(of), -1))], DataSpec("x", "X", labels(CLASSES), (8, 8)), raw=False
+    )
     assert (
         "an array of shape (24, 64): looks like 24 pictures of 64 pixels each; save it as (N, 8, 8)" in rows.errors[0]
     )

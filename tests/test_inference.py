@@ -141,7 +141,7 @@ def test_bad_files_do_not_stop_the_rest(tmp_path: Path) -> None:
 
 def test_answers_have_a_row_for_every_picture(folder: Path) -> None:
     batches = in_batches(find_pictures([str(folder)], BytesIO(), Skipped()))
-    [columns] = answers(CLASSIFIER, (prepare(batch, (28, 28), True) for batch in batches))
+    [columns] = answers(CLASSIFIER, (prepare(batch, SPEC, True) for batch in batches))
     assert tuple(columns) == COLUMNS
     assert columns["kana"][0] == "お"
     assert columns["class"][0] == 0

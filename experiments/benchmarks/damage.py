@@ -19,6 +19,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from kmnist.data.idx import idx_bytes
+from kmnist.data.kmnist import SPEC
 from kmnist.pictures.formats import reads_heic
 from kmnist.pictures.read import quiet_decoders
 from kmnist.pictures.skipped import Skipped
@@ -66,7 +67,7 @@ def damage(files: int, seed: int) -> dict[str, tuple[int, int, float]]:
             began = time.process_time()
             try:
                 for batch in in_batches(find_pictures([str(path)], BytesIO(), Skipped())):
-                    prepared = prepare(batch, (28, 28), raw=False)
+                    prepared = prepare(batch, SPEC, raw=False)
                     for image, error in zip(prepared.images, prepared.errors):
                         assert bool(error) != bool(image.any()), error  # an answer is of ink, an error of none
                         (refused if error else answered)[name] += 1

@@ -109,7 +109,7 @@ def predict(
 
         set_threads(threads)
         classifier = load_model(model, tracking_uri=tracking_uri)
-        prepared = decoders.prepared(classifier.spec.shape, raw)
+        prepared = decoders.prepared(classifier.spec, raw)
         if explain is not None:
             explained = list(islice(prepared, 1))
             _explain(classifier, explained, explain)

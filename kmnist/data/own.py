@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmnist.data.classes import number_classes
+from kmnist.data.form import AUTO, learn_form
 from kmnist.data.forms import ArrayPart, Found, find_form
 from kmnist.data.forms.found import TEST, TRAIN, VALID, WHOLE, Part, Read
 from kmnist.data.images import Dataset, Images, Labels
 from kmnist.data.reading import TEST_FRACTION, Reading
-from kmnist.data.spec import DataSpec
+from kmnist.data.spec import WHOLE_PICTURE, DataSpec, PictureForm
 from kmnist.errors import DataError
 
 SUFFIXES = re.compile(r"(\.tar|\.csv)?\.(tgz|tar|gz|csv|npz|parquet)$", re.IGNORECASE)
@@ -52,7 +53,9 @@ def load_own(path: Path, others: Collection[str], **reading: Unpack[Reading]) ->
     images = {split: Images(pixels.pixels, labels) for split, (pixels, labels) in read.items()}
     notes += _told(read)
     name = name_of(found, path)
-    spec = DataSpec(_name(name, others), name, classes, _shape(images, path))
+    form = _form(images[TRAIN].pixels, reading)
+    notes.append(f"a picture is made to look like the training images: {form}")
+    spec = DataSpec(_name(name, others), name, classes, _shape(images, path), form=form)
     try:
         return Dataset.build(spec, str(path.resolve()), images[TRAIN], images[TEST], notes=tuple(notes))
     except DataError as error:
@@ -152,6 +155,12 @@ def _told(read: dict[str, tuple[Read, Labels]]) -> list[str]:
             f"left out {len(unread):,} pictures that cannot be read; the first: {unread[0][0]}: {unread[0][1]}"
         )
     return notes
+
+
+def _form(pixels: NDArray[np.uint8], reading: Reading) -> PictureForm:
+    """Learnt, where nothing else is asked for; pictures that were resized whole are resized whole later, too."""
+    kind = reading.get("prepare", AUTO)
+    return learn_form(pixels, WHOLE_PICTURE if kind == AUTO and reading.get("resize") else kind)
 
 
 def _shape(images: dict[str, Images], path: Path) -> tuple[int, int]:

@@ -17,6 +17,8 @@ class Reading(TypedDict, total=False):
         pixel_max: the pixel value that stands for 255.
         test_fraction: part of the pictures that becomes the test split where the files have none.
         test_seed: seed of that split.
+        prepare: how pictures are made to look like the training images: ``auto``: learnt from them; or the kind of a
+            :class:`kmnist.data.spec.PictureForm`.
     """
 
     first_label: int
@@ -25,3 +27,4 @@ class Reading(TypedDict, total=False):
     pixel_max: float
     test_fraction: float
     test_seed: int
+    prepare: str

@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from kmnist.data.spec import DataSpec
 from kmnist.errors import PictureError
 from kmnist.fonts import font_of
-from kmnist.inference import Classifier, read_picture, to_kmnist
+from kmnist.inference import Classifier, prepare_picture, read_picture
 from kmnist.pictures.formats import SUFFIXES
 
 HERE = Path(__file__).parent
@@ -83,7 +83,7 @@ def answer_to(classifier: Classifier, content: bytes) -> dict[str, Any]:
     Raises:
         PictureError: it cannot be read, or nothing is on it.
     """
-    seen = to_kmnist(read_picture(content), classifier.spec.shape)
+    seen = prepare_picture(read_picture(content), classifier.spec)
     predictions = classifier.predict(seen)
     [best], [shares] = predictions.candidates().tolist(), predictions.probabilities.tolist()
     labels = [classifier.spec.classes[number] for number in best]

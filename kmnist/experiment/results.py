@@ -6,21 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 
 from kmnist import figures, record
 from kmnist.calibration import Calibration, LogProbabilities
 from kmnist.config import TrainConfig
 from kmnist.data import Images
+from kmnist.data.spec import KMNIST
+from kmnist.errors import NothingDrawn
 from kmnist.experiment.answered import Answered
 from kmnist.experiment.checkpointer import split_metrics
 from kmnist.experiment.note import note
 from kmnist.experiment.run import Run
 from kmnist.experiment.splits import Splits
+from kmnist.inference import prepare_picture
 from kmnist.metrics import Metrics
 from kmnist.training.augmentation.augment import Augmentation
 from kmnist.training.fit import Epoch
 
 AUGMENTED_IMAGES, AUGMENTED_EPOCHS = 10, 8  # shown
+PREPARED = 8  # the same
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,21 @@ def _augmented(evaluated: Evaluated) -> bytes | None:
     return figures.augmented(pixels, np.stack(changed))
 
 
+def _prepared(evaluated: Evaluated) -> bytes | None:
+    """Training images beside what becomes of a larger picture of each; KMNIST's form is known."""
+    spec, images = evaluated.splits.spec, evaluated.splits.train.pixels[:PREPARED]
+    if spec.form.kind == KMNIST:
+        return None
+    shown = []
+    for pixels in images:
+        height, width = (4 * side for side in pixels.shape)
+        try:
+            shown.append((pixels, prepare_picture(np.asarray(Image.fromarray(pixels).resize((width, height))), spec)))
+        except NothingDrawn:
+            continue
+    return figures.prepared(shown, str(spec.form)) if shown else None
+
+
 #: Name of the PNG -> what draws it, or ``None`` if there is nothing to show.
 #: To add a figure: a function in ``kmnist/figures/`` and a line here.
 FIGURES: dict[str, Callable[[Evaluated], bytes | None]] = {
@@ -132,4 +152,5 @@ FIGURES: dict[str, Callable[[Evaluated], bytes | None]] = {
     "samples": _samples,
     "augmented": _augmented,
     "class_distribution": _class_distribution,
+    "prepared": _prepared,
 }

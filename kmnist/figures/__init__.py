@@ -6,6 +6,7 @@ from kmnist.figures.curves import learning_curves
 from kmnist.figures.errors import misclassified
 from kmnist.figures.members import members
 from kmnist.figures.prediction import explanations
+from kmnist.figures.prepared import prepared
 from kmnist.figures.samples import class_distribution, samples
 from kmnist.figures.seeds import seeds
 from kmnist.figures.study import study_history
@@ -18,6 +19,7 @@ __all__ = [
     "learning_curves",
     "members",
     "misclassified",
+    "prepared",
     "samples",
     "seeds",
     "study_history",

@@ -8,12 +8,13 @@ form of the training images, ``classifier`` predicts, ``serving`` answers over H
 from typing import TYPE_CHECKING, Any
 
 from ..pictures.read import read_picture
+from .forms import prepare_picture
 from .pictures import to_kmnist
 
 if TYPE_CHECKING:
     from .classifier import Classifier, Predictions
 
-__all__ = ["Classifier", "Predictions", "read_picture", "to_kmnist"]
+__all__ = ["Classifier", "Predictions", "prepare_picture", "read_picture", "to_kmnist"]
 
 
 def __getattr__(name: str) -> Any:

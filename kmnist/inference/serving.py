@@ -28,7 +28,7 @@ from ..pictures.formats import READABLE
 from ..pictures.read import quiet_decoders, read_picture
 from .classifier import Classifier, Row
 from .columns import pixels_or_pictures
-from .pictures import to_kmnist
+from .forms import prepare_picture
 
 EXPECTED = (
     'expected {{"inputs": ...}} with pixel values from 0 to 255, light ink on dark, as nested lists of shape '
@@ -60,7 +60,8 @@ class Served:
             model_input: pixels as an array or nested lists, (N, H, W), (N, H * W), or of one picture (H, W); pictures
                 as ``bytes`` (or ``bytearray``, ``memoryview``) or base64 text, one or a list; or a table with a column
                 of these, or H * W columns of pixels, which are taken by the numbers at the end of their names.
-            params: ``output``, one of OUTPUTS; ``unsure_below``, the probability below which an answer is unsure.
+            params: ``output``, one of OUTPUTS; ``unsure_below``, the probability below which an answer is unsure;
+                ``raw``: take pictures as they are, which must have the shape of the training images and look like them.
 
         Returns:
             A table for a table (of ``classes``, a column). Else, of ``answers``, a row for each picture (a list: a
@@ -74,7 +75,8 @@ class Served:
         try:
             if output not in OUTPUTS:
                 raise PictureError(f"output={str(output)[:80]!r}: must be one of {', '.join(OUTPUTS)}")
-            found = self._classifier.predict(_images(model_input, spec.shape), (params or {}).get("unsure_below"))
+            images = _images(model_input, spec, bool((params or {}).get("raw")))
+            found = self._classifier.predict(images, (params or {}).get("unsure_below"))
         except PictureError as error:
             height, width = spec.shape
             raise BadRequest(f"{error}; {EXPECTED.format(height, width, height * width, READABLE)}") from None
@@ -133,8 +135,9 @@ def _without_checks(network: GraphModule, shape: tuple[int, int]) -> Callable[[T
     return forward
 
 
-def _images(given: Any, shape: tuple[int, int]) -> Any:
+def _images(given: Any, spec: DataSpec, raw: bool) -> Any:
     """Whatever was given, as pixels or what may be pixels."""
+    shape = spec.shape
     if hasattr(given, "to_pandas"):  # a table or array of pyarrow or polars
         given = given.to_pandas()
     if isinstance(given, pd.DataFrame):
@@ -147,7 +150,7 @@ def _images(given: Any, shape: tuple[int, int]) -> Any:
     if isinstance(given, list):
         given = [_unwrapped(item) for item in given]
         if any(isinstance(item, ENCODED) for item in given):
-            return _decoded(given, shape)
+            return _decoded(given, spec, raw)
     try:
         pixels = np.asarray(given)
     except ValueError:  # rows of different lengths: the classifier says so
@@ -167,7 +170,7 @@ def _unwrapped(given: Any) -> Any:
             return given
 
 
-def _decoded(pictures: list[Any], shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _decoded(pictures: list[Any], spec: DataSpec, raw: bool) -> npt.NDArray[np.uint8]:
     if len(pictures) > MOST_PICTURES:
         raise PictureError(
             f"{len(pictures):,} pictures: at most {MOST_PICTURES:,} are read at once; send them in parts"
@@ -180,7 +183,7 @@ def _decoded(pictures: list[Any], shape: tuple[int, int]) -> npt.NDArray[np.uint
             content = _from_base64(picture) if isinstance(picture, str) else bytes(picture)
             decoded = read_picture(content, most_pixels=min(MOST_PIXELS, left))
             left -= decoded.size
-            images.append(to_kmnist(decoded, shape))
+            images.append(prepare_picture(decoded, spec, raw=raw))
         except PictureError as error:
             raise PictureError(f"picture {place}: {error}") from None
     return np.stack(images)

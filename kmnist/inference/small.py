@@ -20,7 +20,7 @@ def prepare_small(pictures: Gray, shape: tuple[int, int]) -> tuple[Gray, npt.NDA
     Returns:
         (N, *shape), and (N,): whether anything is drawn on it; if not, it is black.
     """
-    levels, drawn = _ink(pictures)
+    levels, drawn = ink_levels(pictures)
     first = np.argmax(levels > INK * 255, axis=1).astype(np.uint8)  # levels in a row: up to black, or up to white
     last = 255 - np.argmax(levels[:, ::-1] > INK * 255, axis=1).astype(np.uint8)
     strong = (pictures >= first[:, None, None]) & (pictures <= last[:, None, None])
@@ -54,7 +54,7 @@ def frame(character: Gray, shape: tuple[int, int]) -> Gray:
     return framed
 
 
-def _ink(pictures: Gray) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def ink_levels(pictures: Gray) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """How much ink each of the 256 gray levels of a picture stands for, 0 to 255, (N, 256); and whether there is any.
 
     Ink may be lighter or darker than the paper, which is what the rim is.

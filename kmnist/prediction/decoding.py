@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kmnist.data.spec import KMNIST, DataSpec
 from kmnist.errors import KmnistError, PictureError
-from kmnist.inference.pictures import is_photograph, to_kmnist
+from kmnist.inference.forms import prepare_picture
+from kmnist.inference.pictures import is_photograph
 from kmnist.inference.small import NOTHING_DRAWN, prepare_small
 from kmnist.pictures.read import Gray, read_file, read_picture
 from kmnist.pictures.small_png import read_small_png
@@ -49,16 +51,20 @@ def in_batches(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
 
 
 def prepare(
-    batch: Sequence[Picture], shape: tuple[int, int], raw: bool, begins: Callable[[int], object] = lambda place: None
+    batch: Sequence[Picture],
+    spec: DataSpec,
+    raw: bool,
+    begins: Callable[[int], object] = lambda place: None,
 ) -> Prepared:
     """Read, decode and prepare.
 
     Args:
         batch: the pictures.
-        shape: (H, W) of the training images.
-        raw: take pictures as they are: of that shape, light on dark.
+        spec: of the training images, whose form the pictures are brought into.
+        raw: take pictures as they are: of their shape, and looking as they do.
         begins: is told the place of each picture in the batch before anything is done with it.
     """
+    shape = spec.shape
     images = np.zeros((len(batch), *shape), np.uint8)
     errors = [""] * len(batch)
     small: dict[tuple[int, ...], list[tuple[int, Gray]]] = defaultdict(list)
@@ -68,12 +74,11 @@ def prepare(
             levels = _levels(picture.item)
             if isinstance(picture.item, np.ndarray):
                 _refuse_rows(levels, shape)
-            if raw:
-                images[place] = _raw(levels, shape)
-            elif 0 < levels.size <= MOST_SMALL and not is_photograph(levels.shape, shape):
+            many = spec.form.kind == KMNIST and not raw  # are prepared at once, where they are small
+            if many and 0 < levels.size <= MOST_SMALL and not is_photograph(levels.shape, shape):
                 small[levels.shape].append((place, levels))
             else:
-                images[place] = to_kmnist(levels, shape)
+                images[place] = prepare_picture(levels, spec, raw=raw)
         except (KmnistError, OSError, ValueError) as error:  # ValueError: a name with a null byte
             errors[place] = str(getattr(error, "strerror", None) or error)
     for alike in small.values():
@@ -109,10 +114,3 @@ def _refuse_rows(levels: Gray, shape: tuple[int, int]) -> None:
             f"an array of shape {levels.shape}: looks like {len(levels):,} pictures of {height * width} pixels each; "
             f"save it as (N, {height}, {width}), or one picture as (1, H, W)"
         )
-
-
-def _raw(levels: Gray, shape: tuple[int, int]) -> Gray:
-    if levels.shape != shape:
-        height, width = shape
-        raise PictureError(f"{levels.shape[1]} x {levels.shape[0]} pixels: raw pictures must be {width} x {height}")
-    return levels

@@ -127,7 +127,7 @@ def read_labelled(
     kept, labels, unread = [np.zeros((0, *spec.shape), np.uint8)], [np.zeros(0, np.int64)], list[tuple[str, str]]()
     at = 0
     for batch in in_batches(Picture(name, item) for name, item in part.items(chosen)):
-        prepared = prepare(batch, spec.shape, raw)
+        prepared = prepare(batch, spec, raw)
         good = np.asarray([not error for error in prepared.errors])
         kept.append(prepared.images[good])
         labels.append(numbers[at : at + len(batch)][good])

@@ -24,6 +24,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from kmnist.data.spec import DataSpec
 from kmnist.errors import PictureError
 from kmnist.pictures.read import quiet_decoders
 from kmnist.prediction.decoding import Prepared, prepare
@@ -62,27 +63,27 @@ class Decoders:
         """The processes."""
         return [worker.process for worker in self._workers]
 
-    def prepared(self, shape: tuple[int, int], raw: bool) -> Iterator[Prepared]:
+    def prepared(self, spec: DataSpec, raw: bool) -> Iterator[Prepared]:
         """All pictures, in order.
 
         Raises:
             PictureError: processes end before they begin.
         """
         if not self._workers:
-            yield from (prepare(batch, shape, raw) for batch in self._batches)
+            yield from (prepare(batch, spec, raw) for batch in self._batches)
             return
         waiting = deque[Future[Prepared]]()
         for batch in self._batches:
-            waiting.append(self._threads.submit(self._prepare, batch, shape, raw))
+            waiting.append(self._threads.submit(self._prepare, batch, spec, raw))
             if len(waiting) == AHEAD * len(self._workers):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
-    def _prepare(self, batch: list[Picture], shape: tuple[int, int], raw: bool) -> Prepared:
+    def _prepare(self, batch: list[Picture], spec: DataSpec, raw: bool) -> Prepared:
         worker = self._idle.get()
         try:
-            return worker.prepare(batch, shape, raw)
+            return worker.prepare(batch, spec, raw)
         finally:
             self._idle.put(worker)
 
@@ -106,7 +107,7 @@ class _Worker:
         self._over = False
         self._start()
 
-    def prepare(self, batch: Sequence[Picture], shape: tuple[int, int], raw: bool) -> Prepared:
+    def prepare(self, batch: Sequence[Picture], spec: DataSpec, raw: bool) -> Prepared:
         """What the process makes of a batch, whatever it takes.
 
         Raises:
@@ -116,7 +117,7 @@ class _Worker:
         left, ends = list(batch), Counter[int]()
         while not self._over:
             try:
-                self._connection.send((left, shape, raw))
+                self._connection.send((left, spec, raw))
                 found = self._connection.recv()
             except (EOFError, OSError):
                 if self._over:
@@ -183,10 +184,10 @@ def _work(connection: Connection, place: c_int, processor_seconds: float, clock_
 
     with suppress(EOFError, OSError):  # the command has ended
         while True:
-            batch, shape, raw = connection.recv()
+            batch, spec, raw = connection.recv()
             found: Prepared | Exception
             try:
-                found = prepare(batch, shape, raw, begins)
+                found = prepare(batch, spec, raw, begins)
             except Exception as error:
                 found = error
             limit(0, 0)

@@ -20,7 +20,7 @@ from kmnist.network import SavedNetwork, save_network
 #: What answers for a model: ``kmnist.inference`` and the files that it imports; each model carries a copy.
 CARRIED = (
     "inference/*.py",
-    *(f"pictures/{name}.py" for name in ("__init__", "read", "formats", "limits")),
+    *(f"pictures/{name}.py" for name in ("__init__", "read", "formats", "limits", "look")),
     "calibration.py",
     "errors.py",
     "data/spec.py",
@@ -92,7 +92,11 @@ def _carry_serving(folder: Path) -> None:
     model.signature = ModelSignature(
         outputs=Schema([ColSpec(TYPES[kind], name) for name, kind in FIELDS.items()]),
         params=ParamSchema(
-            [ParamSpec("output", DataType.string, None), ParamSpec("unsure_below", DataType.double, None)]
+            [
+                ParamSpec("output", DataType.string, None),
+                ParamSpec("unsure_below", DataType.double, None),
+                ParamSpec("raw", DataType.boolean, False),
+            ]
         ),
     )
     model.save(folder / "MLmodel")
