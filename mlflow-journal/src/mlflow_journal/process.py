@@ -195,9 +195,7 @@ class Process:
         about = {"address": redact(self.address), "pid": os.getpid(), "program": " ".join(sys.argv[:1])}
         name = f"j-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            return Journal(
-                self.folder / name, about, self.settings.max_bytes, sync_always=self.settings.sync_always
-            )
+            return Journal(self.folder / name, about, self.settings.max_bytes, sync_always=self.settings.sync_always)
         except OSError as error:
             raise JournalFull(
                 f"no journal can be made in {self.folder}: {error.strerror or error}; make room there, let it be "
@@ -235,7 +233,8 @@ def address_folder(folder: Path, address: str) -> Path:
 
 def flush_all(seconds: float) -> bool:
     """Wait until all has arrived, for so long as something does."""
-    return all([process.arrive(seconds) for process in list(_processes.values())])
+    left = [process for process in list(_processes.values()) if not process.arrive(seconds)]
+    return not left
 
 
 def finish_all() -> None:
