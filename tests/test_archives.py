@@ -16,7 +16,7 @@ from pyarrow import parquet
 from kmnist.data import Dataset
 from kmnist.errors import PictureError
 from kmnist.inference import to_kmnist
-from kmnist.inference.small import Gray
+from kmnist.pictures.read import Gray
 from kmnist.pictures.skipped import Skipped
 from kmnist.prediction.sources import check_there
 from tests.commands import Command
@@ -66,7 +66,7 @@ def test_pictures_of_a_zip_are_read_in_order(
     (tmp_path / "a.zip").write_bytes(zipped({**pictures, "a/notes.txt": b"x", "../b/4.png": b"no picture"}, how))
     *found, last = read(tmp_path / "a.zip", skipped=skipped)
     assert [one.name for one in found] == [f"{tmp_path}/a.zip[{name}]" for name in pictures]
-    assert np.array_equal([one.image for one in found], seen(drawn))
+    assert np.array_equal([found_one.image for found_one in found if found_one.image is not None], seen(drawn))
     assert last.error.startswith("not a picture")
     assert str(skipped) == "left out 1 file: 1 .txt (a/notes.txt)"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]  # nothing is extracted
@@ -106,7 +106,7 @@ def test_an_archive_that_is_not_read_is_called_one(ending: str, pictures: dict[s
 @pytest.mark.parametrize("form", ["folder", "a.tar", "a.zip"])
 def test_what_macos_adds_is_no_picture(form: str, pictures: dict[str, bytes], drawn: Dataset, tmp_path: Path) -> None:
     """It would be a row with an error for each picture."""
-    added = {}
+    added: dict[str, bytes] = {}
     for name, content in pictures.items():
         folder, _, file = name.rpartition("/")
         added |= {name: content, f"{folder}/._{file}": APPLE_DOUBLE, f"__MACOSX/{folder}/{file}": APPLE_DOUBLE}
@@ -116,7 +116,7 @@ def test_what_macos_adds_is_no_picture(form: str, pictures: dict[str, bytes], dr
             (tmp_path / form / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / form / name).write_bytes(content)
     else:
-        (tmp_path / form).write_bytes((zipped if form == "a.zip" else tarred)(added))
+        (tmp_path / form).write_bytes(zipped(added) if form == "a.zip" else tarred(added))
     found = list(read(tmp_path / form, skipped=skipped))
     assert [one.error for one in found] == [""] * 4
     assert "that macOS adds" in str(skipped)

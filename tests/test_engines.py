@@ -72,7 +72,7 @@ class At:
     is_file = False
 
     def __init__(self, shown: str) -> None:
-        self.shown = shown
+        self.shown = self.address = shown
         self.optuna = InMemoryStorage()
 
     def lock(self, name: str) -> AbstractContextManager[None]:

@@ -15,13 +15,14 @@ from pyarrow import parquet
 
 from kmnist.data import Dataset, Images
 from kmnist.data.forms import find_form
+from kmnist.data.images import Pixels
 from kmnist.data.kmnist import SPEC
 from kmnist.data.spec import DataSpec, labels
 from kmnist.errors import PictureError
 from kmnist.prediction.labelled import Labelled, read_labelled
 
 
-def content(image: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def content(image: Pixels) -> bytes:
     file = BytesIO()
     Image.fromarray(255 - image).save(file, "png")
     return file.getvalue()

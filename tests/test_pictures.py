@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from experiments.benchmarks.photographs import PHOTOGRAPHS, as_bytes, prepared
+from experiments.benchmarks.photographs import PHOTOGRAPHS, prepared
 from experiments.benchmarks.photographs import drawn as on_paper
-from experiments.benchmarks.rooms import FAMILIES
+from experiments.benchmarks.rooms import FAMILIES, as_bytes
 from kmnist.data import Dataset
 from kmnist.errors import NothingDrawn, PictureError
 from kmnist.inference import read_picture, to_kmnist

@@ -294,17 +294,17 @@ def test_what_mlflow_would_ignore_or_misread_is_said(served: str, images: Gray, 
 
     csv = pd.DataFrame(images.reshape(5, -1)).to_csv(index=False, header=False).encode()
     pictures = "\n".join(as_text(image) for image in images).encode()
-    body = json.dumps(inputs).encode()
+    whole = json.dumps(inputs).encode()
     for content, headers, said in (
         (csv, {"Content-Type": "text/csv"}, "columns of pixels that are named"),
         (pictures, {"Content-Type": "text/csv"}, "the name of the only column is a picture: if this is a CSV without"),
         (b"", {"Content-Type": "text/csv"}, "Failed to parse input as a Pandas DataFrame"),
         (b"PAR1", {"Content-Type": "application/vnd.apache.parquet"}, "Failed to parse input as a Pandas DataFrame"),
-        (body, {}, "the request has no Content-Type: must be application/json, text/csv or application/vnd.apache"),
-        (body, {"Content-Type": "text/plain"}, "Content-Type 'text/plain': must be application/json, text/csv or"),
-        (body, {"Content-Type": "application/json; charset=latin-1"}, "charset 'latin-1': must be utf-8"),
-        (body, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, "Content-Encoding 'gzip': send the"),
-        (body[:-1], {"Content-Type": "application/json"}, "the body is not JSON"),
+        (whole, {}, "the request has no Content-Type: must be application/json, text/csv or application/vnd.apache"),
+        (whole, {"Content-Type": "text/plain"}, "Content-Type 'text/plain': must be application/json, text/csv or"),
+        (whole, {"Content-Type": "application/json; charset=latin-1"}, "charset 'latin-1': must be utf-8"),
+        (whole, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, "Content-Encoding 'gzip': send the"),
+        (whole[:-1], {"Content-Type": "application/json"}, "the body is not JSON"),
         (b"[1]", {"Content-Type": "application/json"}, "the body is a JSON list: must be an object like"),
     ):
         answer = requests.post(served, data=content, headers=headers, timeout=30)
@@ -313,9 +313,9 @@ def test_what_mlflow_would_ignore_or_misread_is_said(served: str, images: Gray, 
 
     # Names of media types have no case, and parameters that say nothing about the text change nothing.
     classes = {"predictions": expected.classes.tolist()}
-    body = json.dumps({**inputs, "params": {"output": "classes"}}).encode()
+    asked = json.dumps({**inputs, "params": {"output": "classes"}}).encode()
     for kind in ("Application/JSON", 'application/json; charset="UTF-8"', "application/json; format=pandas-records"):
-        answer = requests.post(served, data=body, headers={"Content-Type": kind}, timeout=30)
+        answer = requests.post(served, data=asked, headers={"Content-Type": kind}, timeout=30)
         assert (answer.status_code, answer.json()) == (200, classes)
 
 
@@ -332,7 +332,7 @@ def test_columns_in_another_order_are_answered_as_their_pixels_lie(
         as_csv(table),
         (table.to_parquet(), "application/vnd.apache.parquet"),
     ):
-        answer = requests.post(served, data=body, headers={"Content-Type": kind}, timeout=30)
+        answer = requests.post(served, data=asked, headers={"Content-Type": kind}, timeout=30)
         assert [row["class"] for row in answer.json()["predictions"]] == expected.classes.tolist()
 
 
@@ -358,7 +358,7 @@ def test_every_form_of_a_request_is_answered(served: str, images: Gray, expected
         bodies.append(as_json("dataframe_split", table.to_dict("split", index=False)))
         bodies.append((table.to_parquet(), "application/vnd.apache.parquet"))
     for body, kind in bodies:
-        answer = requests.post(served, data=body, headers={"Content-Type": kind}, timeout=30)
+        answer = requests.post(served, data=asked, headers={"Content-Type": kind}, timeout=30)
         assert answer.status_code == 200, answer.text
         assert [row["class"] for row in answer.json()["predictions"]] == classes, body[:60]
     asked = {"inputs": pictures["picture"].tolist(), "params": {"output": "classes"}}

@@ -82,9 +82,11 @@ def in_a_terminal(command: list[str], folder: Path, store: str) -> Iterator[Term
     finally:
         with suppress(psutil.NoSuchProcess):
             children = psutil.Process(terminal.process.pid).children(recursive=True)
-        for process in (terminal.process, *children):
-            with suppress(ProcessLookupError, psutil.NoSuchProcess):
-                process.kill()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        with suppress(ProcessLookupError):
+            terminal.process.kill()
         terminal.process.wait()
 
 

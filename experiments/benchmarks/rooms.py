@@ -46,7 +46,8 @@ def vignette(page: Levels, chance: np.random.Generator) -> Levels:
     y, x = plane(page.shape)
     top, left = chance.uniform(-0.2, 0.2, 2)
     far: Levels = (y - top) ** 2 + (x - left) ** 2
-    return page * (1 - strength * (far / far.max()) ** power)
+    left_over: Levels = 1 - strength * (far / far.max()) ** power
+    return page * left_over
 
 
 def lamp(page: Levels, chance: np.random.Generator) -> Levels:
@@ -56,14 +57,16 @@ def lamp(page: Levels, chance: np.random.Generator) -> Levels:
     top, left = chance.uniform(-1.5, 1.5, 2)
     light: Levels = 1 / (chance.uniform(0.1, 2) + (y - top) ** 2 + (x - left) ** 2)
     light -= light.min()
-    return page * (rest + (1 - rest) * light / light.max())
+    share: Levels = rest + (1 - rest) * light / light.max()
+    return page * share
 
 
 def _shadow(page: Levels, chance: np.random.Generator, edge: float) -> Levels:
     angle, place, depth = chance.uniform(0, 2 * np.pi), chance.uniform(-0.6, 0.6), chance.uniform(0.1, 0.4)
     y, x = plane(page.shape)
     way: Levels = (x * math.cos(angle) + y * math.sin(angle) - place) / edge
-    return page * (1 - depth / (1 + np.exp(-way.clip(-50, 50))))
+    lit: Levels = 1 - depth / (1 + np.exp(-way.clip(-50, 50)))
+    return page * lit
 
 
 def hard_shadow(page: Levels, chance: np.random.Generator) -> Levels:
@@ -103,7 +106,8 @@ def _framed(page: Levels, chance: np.random.Generator, least: float, most: float
         view = np.pad(view, ((more, 0), (0, 0)), mode="edge")
         covered = (_outside(view.shape, chance, thick) + 0.5).clip(0, 1)
         page = np.rot90(view + covered * (level - view), -side)
-    return page + 3 * ndimage.gaussian_filter(chance.normal(0, 2, page.shape), 1) * (page < level + 1)
+    grain: Levels = ndimage.gaussian_filter(chance.normal(0, 2, page.shape), 1) * (page < level + 1)
+    return page + 3 * grain
 
 
 def thin_frame(page: Levels, chance: np.random.Generator) -> Levels:

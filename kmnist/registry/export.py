@@ -138,7 +138,8 @@ def _compare(network: nn.Module, model: Any, shape: tuple[int, ...]) -> None:
     with torch.inference_mode():
         expected = network(torch.from_numpy(pixels)).exp().numpy()
     with np.errstate(all="ignore"):  # it takes the logarithm of what is rounded to zero
-        [found] = ReferenceEvaluator(model).run([OUTPUT], {INPUT: pixels})
+        [answer] = ReferenceEvaluator(model).run([OUTPUT], {INPUT: pixels})
+    found = np.asarray(answer)
     if found.shape != expected.shape or not (difference := np.abs(np.exp(found) - expected).max()) <= SAME:
         raise ModelError(
             f"the file answers otherwise than the network (probabilities differ by {difference:.2g}), so it is not "
