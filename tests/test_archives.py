@@ -5,6 +5,7 @@ import io
 import lzma
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,12 @@ def test_what_is_wrong_with_a_zip_is_said_and_the_rest_is_read(pictures: dict[st
 
 @pytest.mark.parametrize("ending", ["tar.xz", "tar.bz2", "txz", "7z", "rar", "tar.zst"])
 def test_an_archive_that_is_not_read_is_called_one(ending: str, pictures: dict[str, bytes], tmp_path: Path) -> None:
-    pack = {"tar.xz": lzma.compress, "txz": lzma.compress, "tar.bz2": bz2.compress}.get(ending, bytes)
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "tar.xz": lzma.compress,
+        "txz": lzma.compress,
+        "tar.bz2": bz2.compress,
+    }
+    pack = packers.get(ending, bytes)
     path = tmp_path / f"a.{ending}"
     path.write_bytes(pack(tarred(pictures)))
     [one] = read(path)

@@ -332,7 +332,7 @@ def test_columns_in_another_order_are_answered_as_their_pixels_lie(
         as_csv(table),
         (table.to_parquet(), "application/vnd.apache.parquet"),
     ):
-        answer = requests.post(served, data=asked, headers={"Content-Type": kind}, timeout=30)
+        answer = requests.post(served, data=body, headers={"Content-Type": kind}, timeout=30)
         assert [row["class"] for row in answer.json()["predictions"]] == expected.classes.tolist()
 
 
@@ -358,7 +358,7 @@ def test_every_form_of_a_request_is_answered(served: str, images: Gray, expected
         bodies.append(as_json("dataframe_split", table.to_dict("split", index=False)))
         bodies.append((table.to_parquet(), "application/vnd.apache.parquet"))
     for body, kind in bodies:
-        answer = requests.post(served, data=asked, headers={"Content-Type": kind}, timeout=30)
+        answer = requests.post(served, data=body, headers={"Content-Type": kind}, timeout=30)
         assert answer.status_code == 200, answer.text
         assert [row["class"] for row in answer.json()["predictions"]] == classes, body[:60]
     asked = {"inputs": pictures["picture"].tolist(), "params": {"output": "classes"}}

@@ -61,7 +61,8 @@ def _by_number(names: Sequence[str]) -> list[int] | None:
     numbers = [int(match[1]) for name in names if (match := END.search(name))]
     if len(numbers) < len(names) or len(set(numbers)) < len(names) or max(numbers) - min(numbers) >= len(names):
         return None
-    return np.argsort(numbers).tolist()
+    order: list[int] = np.argsort(numbers).tolist()
+    return order
 
 
 def _by_row_and_column(names: Sequence[str], shape: tuple[int, int]) -> list[int] | None:
