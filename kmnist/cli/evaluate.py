@@ -46,7 +46,7 @@ def evaluate(
     split
         of a data set; valid and train: as the model's own training split it
     raw
-        take pictures as they are: 28 x 28, light on dark, as in KMNIST
+        take pictures as they are: of the size of the training images, and looking as they do
     tta
         test-time augmentation: answer again for each picture shifted up, down, left and right by 1 to so many pixels,
         and take the mean, besides what the model itself does; 0: none
