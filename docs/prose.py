@@ -67,8 +67,10 @@ def main(names: list[str]) -> None:
     for page in pages:
         found = measure(page.read_text())
         whole, long = whole + found.sentences, long + len(found.long)
-        for _sentence in found.long if names else ():
-            pass
+        print(f"{page}: {found.sentences} sentences, {found.share:.1%} over {LONG} words", *found.avoid, sep=" | ")
+        for sentence in found.long if names else ():
+            print(f"  {sentence}")
+    print(f"all: {whole} sentences, {long / max(whole, 1):.1%} over {LONG} words")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Addresses of servers and databases: with what is secret in them, and as they may be shown."""
+"""Addresses of servers, databases and folders: with what is secret in them, and as they may be shown."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from kmnist.errors import SettingError
 
@@ -37,6 +38,30 @@ def redact(text: str) -> str:
     text = _TOKEN.sub(rf"\1{HIDDEN}@", text)
     text = _QUERY.sub(rf"\1{HIDDEN}", text)
     return _KEYWORD.sub(rf"\1{HIDDEN}", text)
+
+
+def folder_address(folder: Path) -> str:
+    """A folder as an address that MLflow reads as that folder, whatever characters its name has.
+
+    A bare path will not do: MLflow decodes it, so that ``a%20b`` becomes ``a b``.
+
+    Example:
+        >>> folder_address(Path("/data/50%20off"))
+        'file:///data/50%2520off'
+    """
+    return folder.absolute().as_uri()
+
+
+def local_folder(address: str) -> Path | None:
+    """The folder that an artifact location of MLflow's names: a ``file:`` address or a path; ``None``: it is elsewhere.
+
+    Example:
+        >>> local_folder("file:///data/50%2520off")
+        PosixPath('/data/50%20off')
+    """
+    if address.startswith("file:"):
+        return Path(unquote(urlsplit(address).path))
+    return None if re.match(r"[A-Za-z][\w+.-]*:", address) else Path(unquote(address))
 
 
 def parse_database(address: str) -> "URL":

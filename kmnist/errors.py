@@ -15,10 +15,12 @@
     ├── Incomplete               all is done, but the tracking server has not taken all of it
     └── Stopped                  a training was ended before its last epoch, on purpose
 
-    Terminated                   SIGTERM; like KeyboardInterrupt, no ``except Exception`` may swallow it
+    Terminated                   SIGTERM or SIGHUP; like KeyboardInterrupt, no ``except Exception`` may swallow it
 
 Every message shows the value, the rule and the way out.
 """
+
+import signal
 
 
 class KmnistError(Exception):
@@ -95,4 +97,12 @@ def root_reason(error: BaseException) -> str:
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM)."""
+    """The process was asked to end (SIGTERM), or its terminal was closed (SIGHUP).
+
+    Attributes:
+        signum: of the signal.
+    """
+
+    def __init__(self, signum: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.signum = signum

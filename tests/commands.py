@@ -35,7 +35,7 @@ def kmnist_command(store: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setitem(DATASETS, "sample", lambda folder, progress: drawn_images())
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
 
     def run(*arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["kmnist", *arguments])
@@ -48,4 +48,5 @@ def kmnist_command(store: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
         return Done(status, *capfd.readouterr())
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

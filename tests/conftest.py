@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ __all__ = ["browser", "expected", "images", "kmnist_command", "registry", "saved
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 hypothesis.settings.register_profile("shared", deadline=None)  # a machine that others use, too, is slow at times
 hypothesis.settings.load_profile("shared")
+# A shell lets what a script starts with & ignore Ctrl-C, and so would every command that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # golden numbers depend on it, and two processes side by side would fight for the cores
 
 

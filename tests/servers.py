@@ -21,7 +21,7 @@ def free_port() -> int:
 
 
 def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
+    while True:  # a busy machine takes its time; pytest's own limit ends what never comes
         try:
             if requests.get(url, timeout=2).ok:
                 return
@@ -29,7 +29,6 @@ def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path)
             pass
         assert process.poll() is None, log.read_text()[-3000:]
         time.sleep(0.1)
-    raise TimeoutError(log.read_text()[-3000:])
 
 
 class MlflowServer:

@@ -1,14 +1,16 @@
 """What is secret in an address is shown nowhere, and what is not stays readable."""
 
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kmnist.addresses import parse_database, redact
+from kmnist.addresses import folder_address, local_folder, parse_database, redact
 from kmnist.errors import SettingError
+from kmnist.tracking import MlflowRun, connect, create_run
 from tests.commands import Command
 from tests.servers import MlflowServer
 
@@ -148,3 +150,39 @@ def test_bad_usage_shows_no_password(kmnist_command: Command) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("kmnist: ")
     assert "s3cret" not in done.stdout + done.stderr
+
+
+#: What files and folders are called, to the grief of whoever takes a path for an address.
+ODD_NAMES = ["other dir", "50%20off", "100%", "a#b", "q?x=1", "back\\slash", "平仮名", "a+b;c&d=e", "%2e%2e"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=20))
+@example("%2e%2e")
+@example("a#b?c d%20é")
+def test_a_folder_and_its_address_are_turned_into_each_other(name: str) -> None:
+    folder = Path("/data") / name
+    assert local_folder(folder_address(folder / "x")) == folder / "x"
+
+
+def test_a_location_elsewhere_is_no_folder() -> None:
+    for address in ("mlflow-artifacts:/1", "s3://bucket/1", "http://host/1", "dbfs:/1"):
+        assert local_folder(address) is None
+    assert local_folder("/data/other dir") == Path("/data/other dir")
+    assert local_folder("/data/other%20dir") == Path("/data/other dir")  # MLflow reads a path like this
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_artifacts_lie_in_the_folder_of_the_command_whatever_it_is_called(
+    name: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder := tmp_path / name).mkdir()
+    monkeypatch.chdir(folder)
+    client = connect(store)
+    entity = create_run(client, "odd", "a run")
+    with MlflowRun(client, entity, folder / "runs" / entity.info.run_id) as run:
+        run.log_file(b"abc", "figures/a.txt")
+    assert run.is_complete
+    [file] = folder.rglob("a.txt")
+    assert file.is_relative_to(folder / "mlruns")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "mlflow.db"])
+    assert [found.path for found in client.list_artifacts(run.id, "figures")] == ["figures/a.txt"]

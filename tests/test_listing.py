@@ -12,8 +12,8 @@ from kmnist.cli.options import run_folder
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, SettingError, TrackingError
 from kmnist.tracking import connect
-from kmnist.tracking.collect import runs_by_id
-from kmnist.tracking.listing import full_run_id, list_runs
+from kmnist.tracking.listing import list_runs
+from kmnist.tracking.read import full_run_id, runs_by_id
 from tests.commands import Command
 
 CNN = TrainConfig.parse({"arch": "cnn", "epochs": 3})

@@ -165,6 +165,7 @@ def test_an_experiment_deleted_during_a_run_is_waited_for(
     assert "active" in str(run.trouble)
     assert "still waiting" in dict(send_pending(client, tmp_path / "runs"))[run.id]
     client.restore_experiment(entity.info.experiment_id)
+    monkeypatch.setattr(pending_module, "PATIENCE_SECONDS", 15.0)
     assert dict(send_pending(client, tmp_path / "runs"))[run.id].startswith("sent ")
     assert points(client, run.id, "valid/loss") == curve(result)
     assert client.get_run(run.id).info.status == "FINISHED"

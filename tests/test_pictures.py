@@ -13,6 +13,7 @@ from PIL import Image, features
 
 from experiments.benchmarks.photographs import PHOTOGRAPHS, as_bytes, prepared
 from experiments.benchmarks.photographs import drawn as on_paper
+from experiments.benchmarks.rooms import FAMILIES
 from kmnist.data import Dataset
 from kmnist.errors import NothingDrawn, PictureError
 from kmnist.inference import read_picture, to_kmnist
@@ -95,6 +96,41 @@ def test_numbers_of_a_measuring_camera_are_levels(kind: type[np.generic], glyph:
     if kind is np.float32:
         holes = np.where(glyph > 0, levels, np.nan).astype(kind)
         assert near(read_picture(encoded(Image.fromarray(holes), "TIFF")), glyph) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "shift"),
+    [
+        (np.float32, 1.001 / 255, 0),  # a rounding error above 1
+        (np.float32, 270 / 255, -8),  # resampled, which overshoots on both sides
+        (np.float32, 2 / 255, -1),  # normalised to -1..1
+        (np.float32, 1_000_000, 0),
+        (np.float32, 65_535 / 255, 0),
+        (np.uint16, 1_023 / 255, 0),  # 10 bits
+        (np.uint16, 4_095 / 255, 0),
+        (np.uint16, 65_535 / 255, 0),
+        (np.int32, 1_000_000, -70_000),
+    ],
+)
+def test_white_is_what_the_range_of_the_levels_says(
+    kind: type[np.generic], scale: float, shift: float, glyph: Gray
+) -> None:
+    levels = (glyph * np.float64(scale) + shift).astype(kind)
+    picture = read_picture(encoded(Image.fromarray(levels), "TIFF"))
+    assert len(np.unique(picture)) > 0.8 * len(np.unique(glyph))
+    assert near(to_kmnist(picture), glyph) > 0.995
+
+
+def test_a_dark_picture_of_many_bits_keeps_its_levels(glyph: Gray) -> None:
+    dark = (glyph * (200 / 255)).astype(np.uint16) * 4  # of 10 bits, and without any white
+    assert len(np.unique(read_picture(encoded(Image.fromarray(dark), "PNG")))) > 0.5 * len(np.unique(glyph))
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_no_reason_to_lose_the_others(odd: float, glyph: Gray) -> None:
+    levels = glyph.astype(np.float32)
+    levels[0, 0] = odd
+    assert near(read_picture(encoded(Image.fromarray(levels), "TIFF")), glyph) > 0.97
 
 
 def test_a_photograph_is_turned_as_its_camera_was_held(glyph: Gray) -> None:
@@ -226,6 +262,15 @@ def test_a_photograph_shows_the_same_character_as_a_clean_page(kind: str, drawn:
     likeness = [near(one, other) for one, other in zip(seen, clean)]
     assert np.median(likeness) > 0.9
     assert np.quantile(likeness, 0.1) > 0.5
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_the_light_of_a_room_and_frames_leave_the_character_as_it_is(kind: str, drawn: Dataset) -> None:
+    chance = np.random.default_rng(2_000)
+    pages = [on_paper(image) for image in drawn.test.pixels[:20]]
+    clean = [to_kmnist(as_bytes(page)) for page in pages]
+    seen = [prepared(as_bytes(FAMILIES[kind](page, chance))) for page in pages]
+    assert np.median([near(one, other) for one, other in zip(seen, clean)]) > 0.9
 
 
 @pytest.mark.parametrize("ink", ["dark", "light"])

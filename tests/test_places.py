@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +11,18 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
+from kmnist.config import TrainConfig
+from kmnist.data.kmnist import SPEC
 from kmnist.errors import TrackingError
+from kmnist.network import SavedNetwork
 from kmnist.tracking import MlflowRun, connect, create_run, list_pending, reopen_run, send_pending
 from kmnist.tracking.children import ChildRuns
 from kmnist.tracking.places import PACKAGES, check_location
 from tests.commands import Command
+from tests.nets import network
 from tests.servers import MlflowServer, running_mlflow
 
+SMALL = TrainConfig.parse({"hidden": "8"})
 #: A folder that each process has of its own, as each machine has of the same name.
 EACH_ITS_OWN = "/proc/self/cwd/artifacts"
 
@@ -107,9 +113,9 @@ def test_a_database_that_was_moved_does_not_fill_a_folder_that_is_not_there(stor
     client = connect(store)
     client.create_experiment("moved", str(tmp_path / "before"))
     run = create_run(client, "moved", "the first")
+    create_run(client, "moved", "the second")  # no model was logged yet: no folder needs to be there
     with MlflowRun(client, run, tmp_path / "runs" / run.info.run_id) as writer:
-        writer.log_file(b"text", "a.txt")
-    create_run(client, "moved", "the second")
+        writer.log_model(SavedNetwork(network(SMALL), SMALL, SPEC), 1, {}, 1_700_000_000_000)
     shutil.rmtree(tmp_path / "before")
     with pytest.raises(TrackingError, match=r"before, which is not on this machine.*--experiment-name.*mkdir -p"):
         create_run(client, "moved", "the third")
@@ -143,6 +149,20 @@ def test_what_can_be_written_is_let_through(tmp_path: Path, monkeypatch: pytest.
     for location in (str(tmp_path / "new" / "folder"), tmp_path.as_uri(), *(f"{scheme}://x/y" for scheme in PACKAGES)):
         check_location("sqlite:///mlflow.db", location)
     check_location("http://127.0.0.1:5000", "mlflow-artifacts:/0")
+
+
+@pytest.mark.parametrize("scheme", ["http", "mlflow-artifacts"])
+def test_a_server_of_artifacts_that_only_the_tracking_server_knows_is_told(scheme: str) -> None:
+    with pytest.raises(TrackingError, match=r"http://artifacts-server\.invalid:5500 cannot be reached from here"):
+        check_location("http://127.0.0.1:5000", f"{scheme}://artifacts-server.invalid:5500/experiments/4")
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        check_location(f"http://127.0.0.1:{port}", f"{scheme}://127.0.0.1:{port}/experiments/4")  # the same
+
+
+@pytest.mark.slow
+def test_another_server_of_artifacts_that_answers_is_let_through(server: MlflowServer) -> None:
+    check_location("http://127.0.0.1:1", server.url.replace("http:", "mlflow-artifacts:"))
 
 
 @pytest.mark.slow

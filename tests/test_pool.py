@@ -57,6 +57,10 @@ def work(address: str, folder: str, habit: str, worker: Worker) -> int:
 
 def _train(taken: Claim, habit: str) -> None:
     suggest(taken.trial, taken.study.definition)
+    if habit == "ends after each epoch" and (done := len(taken.trial._get_latest_trial().intermediate_values)) < 6:
+        taken.report(0.5, done + 1)
+        time.sleep(1)  # for the command to see it
+        raise SystemExit(3)
     for epoch in range(1, 1000 if habit == "never ends" else 3):
         taken.report(0.5, epoch)
         if habit in ("never ends", "takes its time"):
@@ -224,3 +228,11 @@ def test_time_is_counted_over_commands_and_ends_what_runs(tmp_path: Path) -> Non
     assert (trial.state, trial.intermediate_values[1]) == (TrialState.PRUNED, 0.5)
     assert workers.study.optuna.user_attrs["seconds"] >= 100
     assert finals.final
+
+
+def test_an_epoch_forgives_what_failed_before(tmp_path: Path) -> None:
+    study = make(str(tmp_path / "s.log"), trials=1)
+    workers = Workers(study, tmp_path, "ends after each epoch")
+    run(workers)
+    assert [trial.state for trial in study.trials()] == [TrialState.COMPLETE]
+    assert len(workers.spawned) == 7

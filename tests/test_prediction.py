@@ -138,7 +138,7 @@ def test_a_table_that_cannot_be_read_is_one_error(contents: list[bytes], tmp_pat
     assert "that promise 213,000" in next(read(path)).error
     path.write_bytes(b"PAR1 no table PAR1")
     assert "damaged parquet file" in next(read(path)).error
-    assert next(read(tmp_path / "none.parquet")).error == "No such file or directory"
+    assert next(read(tmp_path / "none.parquet")).error.startswith("No such file or directory; did you mean ")
 
 
 def test_a_table_of_one_large_picture_a_thousand_times_takes_little_memory(tmp_path: Path) -> None:

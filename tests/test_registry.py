@@ -20,7 +20,7 @@ from kmnist.experiment import prepare
 from kmnist.experiment import train as train_experiment
 from kmnist.pictures.formats import READABLE
 from kmnist.registry import Rollback, find_best, list_versions, load_model, promote, register, rollback
-from kmnist.tracking import MlflowRun, connect, create_run
+from kmnist.tracking import MlflowRun, connect, create_run, reopen_run
 from tests.commands import Command
 from tests.test_datasets import idx_folder
 
@@ -85,6 +85,36 @@ def test_the_best_of_an_experiment_is_the_best_on_validation(place: Place) -> No
     assert find_best(client, "e") == better
     with pytest.raises(ModelError, match=r"there is no study and no experiment 'x'; the experiments are: .*e"):
         find_best(client, "x")
+
+
+def test_a_deleted_run_is_neither_the_best_nor_registered_nor_promoted(place: Place, kmnist: Dataset) -> None:
+    client, weak, better = place
+    register(client, better)
+    client.delete_run(better)
+    assert find_best(client, "e") == weak
+    told = f"run {better} is deleted; to have it back: mlflow runs restore --run-id {better}"
+    with pytest.raises(ModelError, match=told):
+        register(client, better)
+    with pytest.raises(ModelError, match=told):
+        promote(client, "1", "champion", kmnist)
+    with pytest.raises(TrackingError, match=told):
+        reopen_run(client, better)
+    client.restore_run(better)
+    promote(client, "1", "champion", kmnist)
+
+
+def test_the_best_is_found_behind_any_number_of_models_that_are_not_registered(place: Place) -> None:
+    client, _, better = place
+    experiment = client.get_run(better).info.experiment_id
+    other = client.create_run(experiment, tags={"dataset": "sample"}).info.run_id
+    for number in range(120):
+        model = client.create_logged_model(experiment, f"m{number}", source_run_id=other)
+        client.log_metric(other, "valid/accuracy", 1.0, model_id=model.model_id)
+    deleted = client.create_run(experiment, tags={"dataset": "kmnist", "data.official": "true"}).info.run_id
+    model = client.create_logged_model(experiment, "gone", source_run_id=deleted)
+    client.log_metric(deleted, "valid/accuracy", 1.0, model_id=model.model_id)
+    client.delete_run(deleted)
+    assert find_best(client, "e") == better
 
 
 def test_the_best_of_a_study_is_what_its_confirmation_offers(place: Place) -> None:
@@ -327,3 +357,21 @@ def test_a_model_of_another_data_set_has_a_registry_of_its_own(
     assert model.spec == data.spec
     assert set(model.predict(data.test.pixels).kana) <= {label.text for label in data.spec.classes}
     assert list_versions(client) == []
+
+
+def test_a_registry_of_its_own_is_heeded_everywhere(
+    place: Place, kmnist: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, weak, better = place
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path / 'registry.db'}")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = connect(uri)
+    for run_id in (weak, better):
+        register(client, run_id)
+    promote(client, "1", "champion", kmnist)
+    promote(client, "2", "champion", kmnist)
+    assert rollback(client, "champion").after == "1"
+    assert len(load_model(CHAMPION, tracking_uri=uri).predict(kmnist.test.pixels[:5]).kana) == 5
+    assert [version.number for version in list_versions(client)] == [2, 1]
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI")
+    assert list_versions(connect(uri)) == []

@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from kmnist.addresses import local_folder
 from kmnist.config import TrainConfig
 from kmnist.data import Dataset
 from kmnist.errors import Stopped
@@ -178,3 +179,57 @@ def test_what_nobody_needs_is_freed_and_only_when_it_is_said(
     assert not list((tmp_path / "mlruns").rglob(f"*{worse}*/images/*"))
     assert kmnist_command("runs", "prune").stdout == "there is nothing to prune\n"
     assert "experiment=x: there is none of that name" in kmnist_command("runs", "prune", "--experiment", "x").stderr
+
+
+ODD = ["a#b.txt", "50%20off.txt", "q?.txt", "back\\slash.txt", "a b.txt", "平仮名.txt", "dir#1/c.txt", "d/100%.txt"]
+
+
+def make_odd_run(client: MlflowClient, folder: Path) -> str:
+    run = create_run(client, "odd", "a run").info
+    for path in ODD:
+        (file := folder / "odd" / path).parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(path)
+        client.log_artifact(run.run_id, str(file), path.rpartition("/")[0] or None)
+    client.set_terminated(run.run_id)
+    return str(run.run_id)
+
+
+def test_files_of_odd_names_are_carried_from_a_database_to_another(
+    kmnist_command: Command, store: str, tmp_path: Path
+) -> None:
+    run_id = make_odd_run(connect(store), tmp_path)
+    done = kmnist_command("runs", "export", "odd.zip", run_id)
+    assert done.returncode == 0, done.stderr
+    done = kmnist_command("runs", "import", "odd.zip", "--experiment-name", "carried")
+    assert done.returncode == 0, done.stdout + done.stderr
+    client = connect(store)
+    experiment = client.get_experiment_by_name("carried")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id])
+    folder = local_folder(run.info.artifact_uri)
+    assert folder is not None
+    assert {path: (folder / path).read_text() for path in ODD} == {path: path for path in ODD}
+
+
+@pytest.mark.slow
+def test_files_that_a_server_cannot_give_are_named_and_the_rest_is_carried(
+    kmnist_command: Command, mlflow_server: MlflowServer, store: str, tmp_path: Path
+) -> None:
+    client = connect(mlflow_server.url)
+    run = create_run(client, "odd", "a run").info
+    for name in ("good.txt", "a b.txt"):
+        (tmp_path / name).write_text(name)
+        client.log_artifact(run.run_id, str(tmp_path / name))
+    place = mlflow_server.folder / "artifacts" / run.artifact_uri.partition(":/")[2]
+    for name in ("a#b.txt", "q?.txt", "50%20off.txt"):  # as one that writes to its disk leaves them
+        (place / name).write_text(name)
+    (place / "dir#1").mkdir()
+    (place / "dir#1" / "c.txt").touch()
+    client.set_terminated(run.run_id)
+    done = kmnist_command("runs", "export", "odd.zip", run.run_id, "--tracking-uri", mlflow_server.url)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.count("is left out") == 4
+    assert "odd.zip has all the rest" in done.stderr
+    with zipfile.ZipFile("odd.zip") as archive:
+        carried = {Path(name).name for name in archive.namelist()}
+    assert carried == {"runs.json", "journal.jsonl", "good.txt", "a b.txt"}

@@ -19,11 +19,14 @@ from optuna.trial import TrialState
 
 from kmnist.errors import StudyError
 from kmnist.tuning import journal
+from kmnist.tuning.claims import Nothing, claim
 from kmnist.tuning.journal import MARK, SharedLock
+from kmnist.tuning.liveness import Liveness
+from kmnist.tuning.overview import overview
 from kmnist.tuning.storage import open_storage
 from kmnist.tuning.study import load_study
 from tests.servers import free_port
-from tests.test_study import make
+from tests.test_study import make, take
 from tests.test_tune import Tune, finish, tune, wait_until
 
 __all__ = ["tune"]  # a fixture
@@ -84,7 +87,7 @@ def test_a_lock_that_a_killed_dashboard_left_is_waited_for(tmp_path: Path, monke
 def test_programs_of_optunas_and_ours_write_side_by_side(tmp_path: Path) -> None:
     path = tmp_path / "studies.log"
     make(str(path))
-    writes = 40
+    writes = 15
 
     def write(storage: optuna.storages.BaseStorage, who: str) -> None:
         study = optuna.load_study(study_name="s", storage=storage)
@@ -99,6 +102,29 @@ def test_programs_of_optunas_and_ours_write_side_by_side(tmp_path: Path) -> None
         thread.join()
     attrs = load_study(open_storage(str(path)), "s").optuna.user_attrs
     assert all(f"{who}{number}" in attrs for who in storages for number in range(writes))
+
+
+def test_trials_that_somebody_has_enqueued_are_among_those_of_the_budget(tmp_path: Path) -> None:
+    study = make(str(tmp_path / "studies.log"), trials=2)
+    for rate in (0.002, 0.003, 0.004):
+        optunas_study = optuna.load_study(study_name="s", storage=optunas_storage(tmp_path / "studies.log"))
+        optunas_study.enqueue_trial({"learning_rate": rate})
+    for rate in (0.002, 0.003):
+        trial = take(study)
+        assert trial.trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True) == rate
+        trial.end(0.5, TrialState.COMPLETE)
+    assert claim(study, "mine", "one", Liveness()) is Nothing.LEFT
+    assert overview(study.storage)[0]["state"] == "finished"
+
+
+def test_a_study_that_is_deleted_while_it_is_worked_on_is_told(tmp_path: Path) -> None:
+    study = make(str(tmp_path / "studies.log"), trials=2)
+    trial = take(study)
+    optuna.delete_study(study_name="s", storage=optunas_storage(tmp_path / "studies.log"))
+    gone = "study 's' is not in .*studies.log any more: it was deleted"
+    for look in (study.trials, lambda: study.budget, lambda: take(study), lambda: trial.report(0.5, 1)):
+        with pytest.raises(StudyError, match=gone):
+            look()
 
 
 @contextmanager

@@ -17,8 +17,6 @@ from tests.commands import Command
 from tests.postgres import Postgres
 from tests.servers import free_port
 
-connect_module = sys.modules[connect.__module__]
-
 
 def test_a_server_that_does_not_answer_is_told_with_ways_out(store: str) -> None:
     url = f"http://127.0.0.1:{free_port()}"
@@ -51,7 +49,7 @@ def test_a_database_server_that_is_not_there_is_told_at_once(store: str) -> None
 
 
 def test_a_database_server_that_says_nothing_is_told_after_a_while(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect_module, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr("kmnist.tracking.database.CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with pytest.raises(TrackingError, match=r"cannot be used: .*timeout"):

@@ -21,7 +21,8 @@ from kmnist.data.sample import draw_dataset
 from kmnist.experiment import prepare, train
 from kmnist.report import Report, arrange, report_files
 from kmnist.tracking import MlflowRun, connect, create_run
-from kmnist.tracking.collect import collect, runs_by_id
+from kmnist.tracking.collect import collect
+from kmnist.tracking.read import runs_by_id
 
 RUNS, EPOCHS = 10, 10
 app = cyclopts.App(help=__doc__, help_format="plaintext")

@@ -62,9 +62,19 @@ def line(head: str, numbers: Sequence[str], clock: str, share: float, width: int
     return text.append(GAP + rest)
 
 
+class _Bar(Progress):
+    """Waits for no terminal: where there is no room for the line, it is not shown."""
+
+    def refresh(self) -> None:
+        """Show the line as it is now."""
+        takes = getattr(self.console.file, "takes", None)
+        if takes is None or takes():
+            super().refresh()
+
+
 def progress(console: Console) -> Progress:
     """A line that is renewed ten times a second, and stays as it was last."""
-    return Progress(Line(console), console=console, expand=False)
+    return _Bar(Line(console), console=console, expand=False)
 
 
 def duration(seconds: float) -> str:

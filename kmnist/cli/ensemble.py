@@ -98,7 +98,7 @@ def vote(
     run_name
         name of the run in MLflow [default: what it is]
     """
-    require("train", "kmnist ensemble vote")
+    require("tune", "kmnist ensemble vote")
     about = about_run(tag, note)
     require_writable_folder(work_dir)
 

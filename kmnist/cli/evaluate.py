@@ -28,6 +28,7 @@ def evaluate(
     *,
     split: Literal["test", "valid", "train"] = "test",
     raw: bool = False,
+    leave_out: Annotated[tuple[str, ...], Parameter(negative=(), metavar="LABEL")] = (),
     tta: Annotated[int, Parameter(validator=Number(gte=0, lte=MOST_TTA))] = 0,
     data_dir: DataDir = Path("data"),
     work_dir: WorkDir = Path("runs"),
@@ -47,6 +48,8 @@ def evaluate(
         of a data set; valid and train: as the model's own training split it
     raw
         take pictures as they are: of the size of the training images, and looking as they do
+    leave_out
+        a label of your pictures that the model does not know; repeat it for several
     tta
         test-time augmentation: answer again for each picture shifted up, down, left and right by 1 to so many pixels,
         and take the mean, besides what the model itself does; 0: none
@@ -68,7 +71,7 @@ def evaluate(
     quiet_decoders()
     screen, client = Printer(quiet), connect(tracking_uri)
     fetched = fetch(model, tracking_uri=client.tracking_uri)
-    chosen = find_labelled(data, split, data_dir, fetched.saved, raw=raw)
+    chosen = find_labelled(data, split, data_dir, fetched.saved, raw=raw, leave_out=leave_out)
     screen.say(f"{chosen.spec.title}, {chosen.split}: {len(chosen.images):,} images")
     about = {record.KIND: record.KIND_EVALUATION, record.MODEL: model, record.DATASET: chosen.spec.name}
     if version := fetched.version:

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 
+from kmnist import output
 from kmnist.environment import set_environment
 from kmnist.errors import Incomplete, KmnistError, Terminated
 
@@ -16,7 +17,7 @@ app = App(
     name="kmnist",
     help="Train Kuzushiji-MNIST classifiers, tracked with MLflow.",
     help_epilogue="Exit status: 0 done, 1 an error, 2 bad usage, 3 done, but the tracking server has not taken all of "
-    "it (kmnist sync), 130 or 143 interrupted.",
+    "it (kmnist sync), 129, 130 or 143 interrupted.",
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # main() tells an interruption from a termination
     help_format="plaintext",  # markdown would cost a fifth of the start-up
@@ -52,12 +53,19 @@ def main() -> None:
     """Run the command line.
 
     Exit status: 0 done, 1 one of our errors, 2 bad usage, 3 done, but the tracking server has not taken all of it,
-    130 or 143 interrupted.
+    129, 130 or 143 interrupted.
     """
     set_environment()
+    output.begin()
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGHUP, _terminate)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
     sys.excepthook = _tell_without_passwords
     try:
+        if os.environ.pop("KMNIST_UNDER_MLFLOW_RUN", None):
+            _enter_project()
         app(sys.argv[1:], print_error=False, exit_on_error=False)
     except CycloptsError as error:
         _fail(_as_meant(error), 2)
@@ -68,8 +76,8 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output, like `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Terminated:
-        sys.exit(128 + signal.SIGTERM)
+    except Terminated as ended:
+        sys.exit(128 + ended.signum)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
 
@@ -86,8 +94,30 @@ def _as_meant(error: CycloptsError) -> str:
     return str(error)
 
 
-def _terminate(signum: int, frame: object) -> NoReturn:
-    raise Terminated
+def _terminate(signum: int, frame: object) -> None:
+    if output.is_ending():  # once is enough: a second would break off the end of the run
+        return
+    output.end()
+    raise Terminated(signum)
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    output.end()
+    raise KeyboardInterrupt
+
+
+def _enter_project() -> None:
+    from kmnist.mlproject import enter
+    from kmnist.text import for_terminal
+
+    here = enter(sys.argv)
+    print(
+        for_terminal(
+            f"under `mlflow run`: checkpoints, studies.log, mlflow.db and all relative paths are those of {here}, "
+            "where it was typed"
+        ),
+        flush=True,
+    )
 
 
 def _tell_without_passwords(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:

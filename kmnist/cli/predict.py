@@ -44,8 +44,8 @@ def predict(
     Parameters
     ----------
     pictures
-        PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, HEIC, IDX, .npy or .npz files, .csv files of pixels, .tar or .parquet
-        files of pictures, folders of them, or - for standard input
+        PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, HEIC, IDX, .npy or .npz files, .csv files of pixels, .tar, .zip or
+        .parquet files of pictures, folders of them, or - for standard input
     format
         table, json (a line each) or csv
     raw
@@ -76,9 +76,10 @@ def predict(
     from kmnist.pictures.skipped import Skipped
     from kmnist.prediction.answers import answers
     from kmnist.prediction.decoding import in_batches
-    from kmnist.prediction.sources import find_pictures, shard_of
+    from kmnist.prediction.sources import check_there, find_pictures, shard_of
     from kmnist.prediction.workers import Decoders
 
+    check_there(pictures)
     quiet_decoders()
     skipped = Skipped()
     with ExitStack() as stack:
@@ -94,7 +95,13 @@ def predict(
         found = shard_of(found, shard)
         if parts:
             found = parts.without_answered(found)
-        decoders = stack.enter_context(Decoders(in_batches(found), workers or available_cores()))
+        batches = in_batches(found)
+        first = list(islice(batches, 1))
+        if not first and shard is None and not (parts and parts.answered):
+            raise PictureError(
+                f"there are no pictures in {', '.join(pictures)[:200]}{f'; {skipped}' if str(skipped) else ''}"
+            )
+        decoders = stack.enter_context(Decoders(chain(first, batches), workers or available_cores()))
 
         from kmnist.cli.prediction_output import print_answers, write_answers
         from kmnist.registry import load_model
@@ -104,9 +111,9 @@ def predict(
         classifier = load_model(model, tracking_uri=tracking_uri)
         prepared = decoders.prepared(classifier.spec, raw)
         if explain is not None:
-            first = list(islice(prepared, 1))
-            _explain(classifier, first, explain)
-            prepared = chain(first, prepared)
+            explained = list(islice(prepared, 1))
+            _explain(classifier, explained, explain)
+            prepared = chain(explained, prepared)
         answered = answers(classifier, prepared, unsure_below)
         if out is not None and parts:
             parts.check_model(classifier)

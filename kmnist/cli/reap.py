@@ -14,7 +14,7 @@ def reap(*, silent_for: float = 300, work_dir: WorkDir = Path("runs"), tracking_
     silent_for
         seconds without a sign of life after which a run is looked at
     """
-    from kmnist.cli.progress import Screen
+    from kmnist.cli.printer import Printer
     from kmnist.tracking import connect, find_silent
     from kmnist.tracking import reap as end_those_that_are_gone
     from kmnist.tracking.heartbeat import BEAT_SECONDS
@@ -22,8 +22,8 @@ def reap(*, silent_for: float = 300, work_dir: WorkDir = Path("runs"), tracking_
 
     if silent_for < BEAT_SECONDS:
         raise SettingError(f"silent_for={silent_for:g}: must be at least {BEAT_SECONDS:g}, the time between two signs")
-    screen = Screen(quiet=False)
-    client = connect(tracking_uri)
+    screen = Printer()
+    client = connect(tracking_uri, make=False)
     runs = find_silent(client, silent_for)
     if not runs:
         screen.say(f"every run that is RUNNING gave a sign of life in the last {silent_for:g} seconds")

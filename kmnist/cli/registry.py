@@ -35,7 +35,7 @@ def register(
     from kmnist.cli.printer import Printer
     from kmnist.tracking import connect
 
-    client, screen = connect(tracking_uri), Printer()
+    client, screen = connect(tracking_uri, make=False), Printer()
     version = registry.register(client, run_id or registry.find_best(client, best or ""))
     screen.say(f"version {version.version} of {version.name}: {version.description}")
     other = "" if version.name == "kmnist" else f" --name {version.name}"
@@ -79,7 +79,7 @@ def promote(
     from kmnist.tracking import connect
     from kmnist.training.compute import set_threads
 
-    client, screen = connect(tracking_uri), Printer()
+    client, screen = connect(tracking_uri, make=False), Printer()
     set_threads(threads)
     trained = None if dataset or name in DATASETS else registry.trained_with(client, name, version)
     reading: Reading = trained.reading if trained else {}
@@ -104,7 +104,7 @@ def rollback(*, name: Name = "kmnist", alias: str = "champion", tracking_uri: Tr
     from kmnist.tracking import connect
 
     screen = Printer()
-    done = registry.rollback(connect(tracking_uri), alias, name=name)
+    done = registry.rollback(connect(tracking_uri, make=False), alias, name=name)
     for number in done.skipped:
         screen.say(f"version {number}, which had the alias before, has been deleted")
     screen.say(f"models:/{name}@{alias} is now version {done.after}, no longer {done.before or 'on a deleted one'}")
@@ -122,7 +122,7 @@ def models(*, name: Name = "kmnist", format: Format = "table", tracking_uri: Tra
     from kmnist.cli.printer import Printer
     from kmnist.tracking import connect
 
-    versions, screen = registry.list_versions(connect(tracking_uri), name), Printer()
+    versions, screen = registry.list_versions(connect(tracking_uri, make=False), name), Printer()
     if not versions and format == "table":
         screen.say("nothing is registered; kmnist register RUN_ID, or --best STUDY")
         return

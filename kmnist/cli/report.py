@@ -51,11 +51,11 @@ def report(
     from kmnist.report import HTML, Report, Source, arrange, report_files
     from kmnist.report.blocks import literal
     from kmnist.tracking import MlflowRun, connect, create_run, project_run, run_page, run_url
-    from kmnist.tracking.collect import collect, runs_by_id, runs_of_ensemble, runs_of_experiment, runs_of_study
+    from kmnist.tracking.collect import collect, runs_of_ensemble, runs_of_experiment, runs_of_study
     from kmnist.tracking.project import REPORT
-    from kmnist.tracking.read import read_run
+    from kmnist.tracking.read import read_run, runs_by_id
 
-    client, screen = connect(tracking_uri), Printer()
+    client, screen = connect(tracking_uri, make=False), Printer()
     made = project_run(client, REPORT)
     parent, notes = None, []
     if runs:

@@ -50,7 +50,7 @@ def list_runs(
 
     screen = Printer()
     found = find(
-        connect(tracking_uri),
+        connect(tracking_uri, make=False),
         most=most,
         experiment_name=experiment_name,
         dataset=dataset,
@@ -96,10 +96,13 @@ def export_runs(
     from kmnist.tracking.archive import export_runs as export
 
     screen, count = Printer(), 0
-    for run in export(connect(tracking_uri), runs, file):
+    left_out: list[str] = []
+    for run in export(connect(tracking_uri, make=False), runs, file, left_out.append):
         screen.say(f"{run.id} {run.name}")
         count += 1
     screen.say(f"{file}: {count} runs, {file.stat().st_size:,} bytes")
+    if left_out:
+        raise Incomplete("\n".join([*left_out, f"{file} has all the rest; copy these {len(left_out)} yourself"]))
 
 
 def import_runs(
@@ -153,7 +156,7 @@ def prune(
     from kmnist.registry.prune import prune as delete
     from kmnist.tracking import connect
 
-    client, screen = connect(tracking_uri), Printer()
+    client, screen = connect(tracking_uri, make=False), Printer()
     found = list(find_prunable(client, work_dir, experiment))
     rows = [
         [one.run.info.run_id, one.run.info.run_name or "", f"{one.model_bytes:,}", f"{one.image_bytes:,}",

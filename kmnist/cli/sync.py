@@ -1,10 +1,13 @@
 """``kmnist sync``"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from kmnist.cli.options import Format, TrackingUri, WorkDir
+from cyclopts import Parameter
+
+from kmnist.cli.options import ExperimentName, Format, TrackingUri, WorkDir
 from kmnist.errors import Incomplete, SettingError
+from kmnist.record import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
     from kmnist.tracking.pending import Pending
@@ -13,7 +16,13 @@ COLUMNS = ("run", "bytes", "since", "in_use", "refused")
 
 
 def sync(
-    *, show: bool = False, format: Format = "table", work_dir: WorkDir = Path("runs"), tracking_uri: TrackingUri = None
+    *,
+    show: bool = False,
+    new_run: Annotated[bool, Parameter(negative="")] = False,
+    format: Format = "table",
+    work_dir: WorkDir = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    experiment_name: ExperimentName = DEFAULT_EXPERIMENT,
 ) -> None:
     """Show what the tracking server has not taken yet, and send it.
 
@@ -23,13 +32,17 @@ def sync(
     ----------
     show
         show it only, with what the server answered
+    new_run
+        where a run is no longer on the server, as after mlflow gc, send what is here of it to a new one in
+        --experiment-name
     """
-    from kmnist.cli.progress import Screen
+    from kmnist.cli.printer import Printer
     from kmnist.tracking import connect, list_pending, send_pending
+    from kmnist.tracking.renew import renew_runs
 
     if format != "table" and not show:
         raise SettingError(f"format={format}: is for --show")
-    screen = Screen(quiet=False)
+    screen = Printer()
     waiting = list_pending(work_dir)
     if format != "table":
         screen.table(COLUMNS, [_as_row(run) for run in waiting], format)
@@ -42,7 +55,11 @@ def sync(
     if not waiting:
         screen.say(f"nothing is waiting in {work_dir}")
     elif not show:
-        for run_id, outcome in send_pending(connect(tracking_uri), work_dir):
+        client = connect(tracking_uri, make=new_run)
+        if new_run:
+            for old, new in renew_runs(client, work_dir, experiment_name):
+                screen.say(f"{old}: is gone; what is here of it goes to run {new}")
+        for run_id, outcome in send_pending(client, work_dir):
             screen.say(f"{run_id}: {outcome}")
         if left := list_pending(work_dir):
             raise Incomplete(

@@ -1,7 +1,10 @@
 """From the labels that files have to class numbers from 0 and what each stands for."""
 
 import csv
+import re
+import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from kmnist.data.spec import MOST_CLASSES, ClassLabel, labels
 from kmnist.errors import DataError
 
 FILE = "classes.csv"
+CODE_POINT = re.compile(r"[Uu]\+([0-9A-Fa-f]{4,6})")
 Classes = tuple[ClassLabel, ...]
 
 
@@ -65,17 +69,25 @@ def read_classes(folder: Path) -> Classes | None:
     return labels(texts, [row[1] if len(row) > 1 and row[1] else row[0] for row in rows])
 
 
+def as_class(name: str) -> str:
+    """A name as classes are compared: a code point (``U+304A``) as its character, put together."""
+    if match := CODE_POINT.fullmatch(name.strip()):
+        with suppress(ValueError, OverflowError):  # beyond U+10FFFF
+            name = chr(int(match[1], 16))
+    return unicodedata.normalize("NFC", name.strip())
+
+
 def numbers_by_name(classes: Classes) -> dict[str, int]:
-    """Every name of a class -> its number: its text, else its glyph, else its number."""
+    """Every name of a class, by :func:`as_class`, -> its number: its text, else its glyph, else its number."""
     named = {str(number): number for number in range(len(classes))}
-    named |= {label.glyph: number for number, label in enumerate(classes)}
-    return named | {label.text: number for number, label in enumerate(classes)}
+    named |= {as_class(label.glyph): number for number, label in enumerate(classes)}
+    return named | {as_class(label.text): number for number, label in enumerate(classes)}
 
 
 def _by_name(
     columns: Mapping[str, LabelColumn], given: Classes | None, folder: Path
 ) -> tuple[Classes, dict[str, Labels], list[str]]:
-    texts = {split: [str(text).strip() for text in column] for split, column in columns.items()}
+    texts = {split: [as_class(str(text)) for text in column] for split, column in columns.items()}
     found = {text for column in texts.values() for text in column}
     classes = given or labels(sorted(found, key=_in_order))
     if len(classes) > MOST_CLASSES:

@@ -14,13 +14,14 @@ from kmnist.data import Dataset, Reading, load_dataset
 from kmnist.errors import Incomplete, StudyError, root_reason
 from kmnist.jobs.engine import Engine, Seat
 from kmnist.jobs.executor import Executor
-from kmnist.jobs.reach import require_reachable
+from kmnist.jobs.reach import from_anywhere, require_reachable
 from kmnist.jobs.worker import WorkerTask
 from kmnist.registry import fetch_initial
 from kmnist.tracking import connect, list_pending, parent_run, point_to, reopen_run
 from kmnist.tuning.liveness import Session
 from kmnist.tuning.pool import Job
-from kmnist.tuning.storage import STORAGE_IS_AWAY, StudyStorage, open_storage
+from kmnist.tuning.retry import STORAGE_IS_AWAY, wait_out
+from kmnist.tuning.storage import StudyStorage, open_storage
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.supervise import Report, supervise
 from kmnist.tuning.worker import Worker
@@ -112,6 +113,15 @@ class Course:
         Raises:
             TrackingError: it cannot be had.
         """
+        wait_out(lambda: self._make_parent(study, name, made, kind))
+        run_id = wait_out(lambda: str(study.optuna.user_attrs["run_id"]))
+        entity = reopen_run(self.client, run_id, finished_too=True)
+        if made is not None:
+            point_to(self.client, made, entity, name)
+        self.view.study(study, entity.info.run_id)
+        return entity
+
+    def _make_parent(self, study: TrackedStudy, name: str, made: Any, kind: str) -> None:
         with study.lock():
             if "run_id" not in study.optuna.user_attrs:
                 tags = {
@@ -120,21 +130,16 @@ class Course:
                     record.KIND: kind,
                 }
                 parent = parent_run(self.client, self.places.experiment_name, name, tags, made)
-                study.optuna.set_user_attr("run_id", parent.info.run_id)
+                wait_out(lambda: study.optuna.set_user_attr("run_id", parent.info.run_id))  # it is made once
             if about := {key: text for key, text in self.places.about.items() if key != record.NOTE}:
                 study.optuna.set_user_attr("tags", {**study.tags, **about})
-        entity = reopen_run(self.client, study.optuna.user_attrs["run_id"], finished_too=True)
-        if made is not None:
-            point_to(self.client, made, entity, name)
-        self.view.study(study, entity.info.run_id)
-        return entity
 
     def task(self, study: TrackedStudy, above: TrackedStudy, data: Dataset) -> WorkerTask:
         """What workers are told of a search; ``above`` is the study that has the run above those of its trials."""
         return WorkerTask(
-            storage=self.places.storage,
+            storage=self.storage.address,
             study=study.name,
-            tracking_uri=self.client.tracking_uri,
+            tracking_uri=from_anywhere(self.client.tracking_uri),
             parent_id=above.optuna.user_attrs["run_id"],
             tags=above.tags,
             work_dir=self.places.work_dir.absolute(),

@@ -5,6 +5,7 @@ fresh interpreter would take seconds for imports, at every start and after every
 """
 
 import os
+import signal
 from multiprocessing import get_context
 from multiprocessing.forkserver import ensure_running
 
@@ -27,4 +28,9 @@ def warm_up(tracking_uri: str | None) -> None:
     """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     CONTEXT.set_forkserver_preload(IMPORTED if uri.startswith("http") else [*IMPORTED, *DATABASE])
-    ensure_running()
+    # Its children would lose it, and the command them, when a terminal that is closed tells all processes of it.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, before)

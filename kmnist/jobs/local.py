@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import NoReturn, Self
 
+from kmnist import output
 from kmnist.errors import Terminated
 from kmnist.jobs.executor import Work
 from kmnist.jobs.forkserver import CONTEXT
@@ -99,8 +100,10 @@ class LocalExecutor:
 
 
 def _run(work: Work, worker: Worker, heartbeats: Connection) -> None:
-    # A terminal sends Ctrl-C to all processes; the command's own tells us in its turn, once.
+    # A terminal tells all processes of Ctrl-C and of its end; the command's own tells us in its turn, once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    output.begin()
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     threading.Thread(target=_send_heartbeats, args=(heartbeats,), name="kmnist-heartbeat", daemon=True).start()
@@ -119,6 +122,7 @@ def _send_heartbeats(connection: Connection) -> None:
 
 def _terminate(signum: int, frame: object) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: a second would break off the end of the run
+    output.end()
     raise Terminated
 
 

@@ -13,8 +13,7 @@ from kmnist.experiment.ensemble import Member
 from kmnist.jobs.course import Course, identity, require_sent
 from kmnist.record import model_uri
 from kmnist.registry import fetch
-from kmnist.tracking.collect import runs_by_id
-from kmnist.tracking.read import read_run
+from kmnist.tracking.read import read_run, runs_by_id
 from kmnist.training.fit import Weights
 from kmnist.tuning.confirm import seeds_study
 from kmnist.tuning.study import TrackedStudy

@@ -26,8 +26,9 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a worker without a GPU of its own sees what its node has
 }
-#: Ray's own way of using the loopback address only; it reads it when it is imported.
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+#: Of a cluster for this command on this machine; Ray reads them when it is imported. The loopback address only, and
+#: workers in this folder and environment: under `uv run` it would make a copy of the folder, and uv an environment.
+OWN_CLUSTER = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 
 
 class Beats:
@@ -140,7 +141,7 @@ class RayExecutor:
 
     def __init__(self, address: str | None, cpus: float, gpus: float, local_cpus: float) -> None:
         address = address or os.environ.get("RAY_ADDRESS")
-        for name, text in {**ENVIRONMENT, **({} if address else LOOPBACK)}.items():
+        for name, text in {**ENVIRONMENT, **({} if address else OWN_CLUSTER)}.items():
             os.environ.setdefault(name, text)
         require("ray", "engine=ray")
         import ray

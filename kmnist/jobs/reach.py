@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from kmnist.addresses import redact
@@ -38,6 +39,19 @@ def require_reachable(executor: Executor, storage: StudyStorage, tracking_uri: s
                 f"{name} {redact(address)}: {host or 'a socket of this machine'} is another machine for each node of "
                 f"the cluster; name it in --{name} by a host that all of them reach"
             )
+
+
+def from_anywhere(tracking_uri: str) -> str:
+    """The same address for workers in another folder: the file of a database with its whole path.
+
+    Example:
+        >>> from_anywhere("sqlite:////data/mlflow.db")
+        'sqlite:////data/mlflow.db'
+    """
+    scheme, separator, path = tracking_uri.partition(":///")
+    if not separator or not scheme.startswith("sqlite") or path.startswith(("/", ":memory:")):
+        return tracking_uri
+    return f"{scheme}:///{Path(path).absolute()}"
 
 
 def _host_of(address: str) -> str | None:

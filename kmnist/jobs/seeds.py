@@ -10,6 +10,7 @@ from kmnist.config import TrainConfig
 from kmnist.jobs.course import Places, View, identity, open_course, require_sent
 from kmnist.tracking import TRAIN, MlflowRun, project_run, run_page, run_url
 from kmnist.tuning.confirm import confirmations_table, following, seeds_study
+from kmnist.tuning.retry import wait_out
 from kmnist.tuning.seeds_report import SeedsReport
 from kmnist.tuning.supervise import ReplacedWorkers
 
@@ -54,7 +55,7 @@ def run_seeds(places: Places, view: View, name: str, config: TrainConfig, seeds:
         except KeyboardInterrupt:
             view.interrupted(study)
             raise
-        table = confirmations_table(study.trials())
+        table = confirmations_table(wait_out(study.trials))
         view.confirmed(table, reports[0].best(table) if reports and len(table) else None)
         stack.close()  # the run above ends before what waits is counted
         view.say(run_url(course.client, entity))

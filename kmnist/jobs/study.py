@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kmnist.tracking import TUNE, MlflowRun, project_run, run_page, run_url
 from kmnist.tuning.confirm import confirmation_of, confirmations_table
 from kmnist.tuning.definition import Budget, parse
 from kmnist.tuning.report import StudyReport
+from kmnist.tuning.retry import wait_out
 from kmnist.tuning.study import TrackedStudy, create_study, find_study, require_same
 from kmnist.tuning.supervise import ReplacedWorkers
 from kmnist.tuning.table import best_trial
@@ -58,8 +60,8 @@ def _work(course: Course, study: TrackedStudy, data: Dataset, made: Any) -> None
                 return ReplacedWorkers(study, run, report)
 
             course.work_on(study, study, task, open_report)
-            best = best_trial(study.trials(), study.definition)
-            view.found(study, best)
+            best = best_trial(wait_out(study.trials), study.definition)
+            wait_out(lambda: view.found(study, best))
             if opened and best is not None and (seeds := study.budget.confirm_seeds):
                 [(report, run)] = opened
                 confirmation = confirmation_of(study, best, seeds)
@@ -80,18 +82,19 @@ def _open_study(
     given: Mapping[str, Any],
 ) -> tuple[TrackedStudy, Dataset]:
     """The study that the user means, made if it is new, with the budget that they gave it now; and its data."""
-    known = find_study(course.storage, name) if name else None
+    known = wait_out(partial(find_study, course.storage, name)) if name else None
     if known is None:
         definition, budget = parse(given)
         data = course.load(definition.dataset, TrainConfig.reading_of(definition.settings))
         name = name or f"{file.stem if file else definition.archs[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
-        return create_study(course.storage, name, definition, budget, identity(data)), data
+        return wait_out(partial(create_study, course.storage, name, definition, budget, identity(data))), data
     definition, _ = parse({**known.definition.flat(), **given})
     require_same(known, definition, known.data)  # before the data is looked at
     data = course.load(_as_asked_for(known), TrainConfig.reading_of(known.definition.settings))
     require_same(known, definition, identity(data))
     changed = {field: given[field] for field in Budget.model_fields if field in given}
-    known.set_budget(Budget.parse({**known.budget.as_text(), **changed}))
+    budget = wait_out(lambda: known.budget)
+    wait_out(partial(known.set_budget, Budget.parse({**budget.as_text(), **changed})))
     return known, data
 
 

@@ -42,7 +42,7 @@ class WorkerTask:
 
     def __call__(self, worker: Worker) -> int:
         """Work; gives the exit status of the process."""
-        from kmnist.tuning.storage import STORAGE_IS_AWAY
+        from kmnist.tuning.retry import STORAGE_IS_AWAY
 
         try:
             self._work(worker)
@@ -55,11 +55,13 @@ class WorkerTask:
         from kmnist.checkpoint import FILE_NAME
         from kmnist.tracking import ChildRuns, SystemMetrics, connect, wait_out
         from kmnist.tracking.children import OUTAGE_SECONDS
+        from kmnist.tuning.retry import wait_out as wait_out_storage
         from kmnist.tuning.storage import open_storage
         from kmnist.tuning.study import load_study
         from kmnist.tuning.worker import work
 
-        study = load_study(open_storage(self.storage), self.study)
+        storage = open_storage(self.storage, known=True)
+        study = wait_out_storage(lambda: load_study(storage, self.study))
         client = wait_out(lambda: connect(self.tracking_uri), OUTAGE_SECONDS, say=complain)
         start_run = ChildRuns(client, self.parent_id, self.work_dir, FILE_NAME, self.tags, say=complain)
         work(study, worker, start_run, self.data, self.test, self.initial, SystemMetrics().sample, self.weights)

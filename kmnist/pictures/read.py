@@ -16,6 +16,9 @@ from .limits import MOST_BYTES, MOST_PIXELS, check_content, check_opened
 Gray = npt.NDArray[np.uint8]
 LARGE, LARGE_SIDE = 16_000_000, 1_500  # of a picture, in pixels; and what a JPEG that is larger is reduced to
 TILE_SIDE = 500  # pixels worked on at once, where each takes more than a byte
+WHITES = (1, *(2**bits - 1 for bits in (8, 10, 12, 14, 16)))  # of pictures of whole numbers
+WHITES_OF_FLOATS = (1, 255)
+OVERSHOOT = 0.1  # of white: so far resampling may bring floats beyond black and white
 READ = 65_536  # bytes
 COLOURED = {"RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}  # Pillow's modes
 
@@ -94,12 +97,26 @@ def _to_gray(image: Image.Image) -> Gray:
 
 
 def _reduced_to_8_bits(image: Image.Image) -> Gray:
-    def levels(tile: Image.Image) -> npt.NDArray[np.float64]:
-        return np.nan_to_num(np.asarray(tile, np.float64))
+    least, most = np.inf, -np.inf
+    for box in _tiles(image):
+        levels = np.asarray(image.crop(box), np.float64)
+        levels = levels[np.isfinite(levels)]
+        least, most = min(least, float(levels.min(initial=np.inf))), max(most, float(levels.max(initial=-np.inf)))
+    black, white = _black_and_white(least, most, image.mode == "F")
 
-    highest = max(float(levels(image.crop(box)).max()) for box in _tiles(image))
-    most = next((most for most in (1, 255) if highest <= most), 65535)
-    return _by_tiles(image, lambda tile: np.clip(levels(tile), 0, most) * (255 / most))
+    def scaled(tile: Image.Image) -> npt.NDArray[np.float64]:
+        return (np.nan_to_num(np.asarray(tile, np.float64)).clip(black, white) - black) * (255 / (white - black))
+
+    return _by_tiles(image, scaled)
+
+
+def _black_and_white(least: float, most: float, is_float: bool) -> tuple[float, float]:
+    """The range that levels from ``least`` to ``most`` are in: a usual one, or their own where they fit none."""
+    over = OVERSHOOT if is_float else 0
+    for white in WHITES_OF_FLOATS if is_float else WHITES:
+        if least >= -over * most and most <= (1 + over) * white:
+            return 0.0, float(white)
+    return (least, most) if least < most else (0.0, 1.0)
 
 
 def _on_paper(image: Image.Image) -> Gray:

@@ -1,5 +1,10 @@
-"""Pictures from parquet files: a column of bytes, or of ``struct{bytes, path}`` as Hugging Face writes it."""
+"""Pictures from parquet files: a column of bytes, or of ``struct{bytes, path}`` as Hugging Face writes it.
 
+Bytes may be of any type that Arrow has for them: ``binary``, ``large_binary``, ``binary_view``, of a fixed size, and
+each of these as a dictionary.
+"""
+
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,8 +45,60 @@ def read_table(path: Path) -> Iterator[bytes | PictureError]:
     except PictureError:
         raise
     except Exception as error:  # a decoder raises whatever the bytes provoke: ArrowInvalid, OSError, KeyError, ...
-        text = (str(error) or type(error).__name__).splitlines()[0]
-        raise PictureError(f"damaged parquet file ({text})") from None
+        raise PictureError(f"damaged parquet file ({_first_line(error)})") from None
+
+
+def read_labels(path: Path, name: str) -> list[str]:
+    """The class of each row of a parquet file, as its data set names it.
+
+    Hugging Face writes class numbers, and keeps their names in the schema's metadata.
+
+    Args:
+        path: of the file.
+        name: of the column of labels.
+
+    Raises:
+        PictureError: it is damaged, or has no such column.
+        OSError: it cannot be read.
+    """
+    path.open("rb").close()
+    try:
+        schema = parquet.read_schema(path)
+        if name not in schema.names:
+            raise PictureError(f"no column {name!r}; it has {', '.join(schema.names)[:200]}")
+        labels = parquet.read_table(path, columns=[name]).column(0).to_pylist()
+    except PictureError:
+        raise
+    except Exception as error:
+        raise PictureError(f"damaged parquet file ({_first_line(error)})") from None
+    names = _class_names(schema, name)
+    return [names.get(label, str(label)) for label in labels]
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether a parquet file has one column of pictures, not of their paths.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        _column(parquet.read_schema(path))
+    except (PictureError, pa.ArrowInvalid):
+        return False
+    return True
+
+
+def _class_names(schema: pa.Schema, name: str) -> dict[Any, str]:
+    """What the numbers of a column of classes stand for, where the file says so."""
+    try:
+        about = json.loads((schema.metadata or {})[b"huggingface"])
+        return dict(enumerate(map(str, about["info"]["features"][name]["names"])))
+    except (KeyError, ValueError, TypeError):
+        return {}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _column(schema: pa.Schema) -> tuple[str, str]:
@@ -65,7 +122,10 @@ def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         place = kind.get_field_index("bytes")
         return place >= 0 and _holds_bytes(kind.field(place).type)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    if pa.types.is_dictionary(kind):
+        return _holds_bytes(kind.value_type)
+    of_bytes = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(is_of(kind) for is_of in of_bytes)
 
 
 def _check(group: Any, column: str) -> int:

@@ -12,7 +12,7 @@ from kmnist.errors import PictureError
 from kmnist.pictures.formats import SUFFIXES
 from kmnist.pictures.limits import MOST_BYTES, MOST_UNPACKED, SMALL
 from kmnist.pictures.skipped import Skipped
-from kmnist.pictures.walk import MOST_SUFFIX, suffix
+from kmnist.pictures.walk import MOST_SUFFIX, OF_MACOS, is_of_macos, suffix
 
 
 def is_tar(name: str) -> bool:
@@ -50,6 +50,8 @@ def _members(
         if not member.isreg() or member.issparse():
             if not member.isdir():
                 skipped.add(member.name, "members that are no plain files")
+        elif is_of_macos(member.name):
+            skipped.add(member.name, OF_MACOS)
         elif suffix(member.name) not in SUFFIXES:
             skipped.add(member.name, suffix(member.name)[:MOST_SUFFIX] or "without an ending")
         elif member.size > MOST_BYTES:

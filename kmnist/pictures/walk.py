@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from kmnist.pictures.skipped import Skipped
 
 MOST_SUFFIX = 12  # characters of a kind that is told
+APPLE_DOUBLE, APPLE_FOLDER = "._", "__MACOSX"  # what macOS puts beside files on foreign disks and into archives
+OF_MACOS = "that macOS adds"
 
 
 def walk(folder: str, wanted: Callable[[str], bool], skipped: Skipped) -> Iterator[str | OSError]:
@@ -30,10 +32,12 @@ def walk(folder: str, wanted: Callable[[str], bool], skipped: Skipped) -> Iterat
                 if entry.is_dir():
                     if entry.is_symlink():
                         skipped.add(entry.name, "links to folders")
-                    else:
+                    elif entry.name != APPLE_FOLDER:
                         folders.append(entry.name)
                 elif not entry.is_file():
                     skipped.add(entry.name, "that are no files")
+                elif is_of_macos(entry.name):
+                    skipped.add(entry.name, OF_MACOS)
                 elif wanted(entry.name):
                     names.append(entry.name)
                 else:
@@ -47,6 +51,12 @@ def walk(folder: str, wanted: Callable[[str], bool], skipped: Skipped) -> Iterat
     del names
     for name in sorted(folders):
         yield from walk(os.path.join(folder, name), wanted, skipped)  # noqa: PTH118
+
+
+def is_of_macos(path: str) -> bool:
+    """Whether a file holds what macOS knows of another one: it has the name of a picture, and is none."""
+    folder, _, name = path.rpartition("/")
+    return name.startswith(APPLE_DOUBLE) or APPLE_FOLDER in folder.split("/")
 
 
 def suffix(name: str) -> str:

@@ -47,7 +47,6 @@ def read_arrays(path: Path, skipped: Skipped | None = None) -> Iterator[Gray]:
 
     Raises:
         PictureError: there is another array in it, or none; it is damaged, too large, or no such file.
-        DataError: an IDX file is damaged.
         OSError: it cannot be read.
     """
     opened = {".npy": _open_npy, ".npz": _open_npz}.get(path.suffix.lower(), _open_idx)
@@ -57,8 +56,10 @@ def read_arrays(path: Path, skipped: Skipped | None = None) -> Iterator[Gray]:
             yield from _column_by_column(array) if array.columns_first else _row_by_row(array)
             if array.values.read(1):
                 raise PictureError("damaged: it is longer than its header promises")
-    except (PictureError, DataError, OSError):
+    except (PictureError, OSError):
         raise
+    except DataError as error:  # of a file that the project fetched, it could say to fetch it again
+        raise PictureError(str(error).partition("; delete it")[0].removeprefix(f"{path} ")) from None
     except (
         Exception
     ) as error:  # numpy, zipfile and zlib raise whatever the bytes provoke: tokenize errors, KeyError, ...

@@ -1,5 +1,6 @@
 """Pictures with their classes, in any form that a data set may have."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from kmnist.config import TrainConfig
 from kmnist.data import DATASETS, DataSpec, Images, Labels, held_out_indices, load_dataset
-from kmnist.data.classes import numbers_by_name, read_classes
+from kmnist.data.classes import as_class, numbers_by_name, read_classes
 from kmnist.data.forms import Found, Part, PicturePart, find_form
 from kmnist.data.forms.found import TEST, TRAIN, WHOLE, listed
 from kmnist.data.load import AUTO, is_path
@@ -38,7 +39,15 @@ class Labelled:
     unread: list[tuple[str, str]]
 
 
-def find_labelled(name: str, split: str, data_dir: Path, saved: SavedNetwork, *, raw: bool = False) -> Labelled:
+def find_labelled(
+    name: str,
+    split: str,
+    data_dir: Path,
+    saved: SavedNetwork,
+    *,
+    raw: bool = False,
+    leave_out: Collection[str] = (),
+) -> Labelled:
     """What a model is to be measured on: a split of a data set, or pictures of your own.
 
     Args:
@@ -47,6 +56,7 @@ def find_labelled(name: str, split: str, data_dir: Path, saved: SavedNetwork, *,
         data_dir: where the files of a data set known by name are.
         saved: the model.
         raw: take pictures of your own as they are.
+        leave_out: labels of your own pictures that are not read, because the model does not know them.
 
     Raises:
         DataError: the data set cannot be had, or has other classes or another shape than the model.
@@ -56,10 +66,10 @@ def find_labelled(name: str, split: str, data_dir: Path, saved: SavedNetwork, *,
     if name not in (AUTO, *DATASETS) and is_path(name):
         found = find_form(Path(name))
         if name_of(found, Path(name)) != saved.spec.title:
-            return read_labelled(found, Path(name), split, saved.spec, reading, raw=raw)
+            return read_labelled(found, Path(name), split, saved.spec, reading, raw=raw, leave_out=leave_out)
         data = load_dataset(name, data_dir, **reading)
         if data.spec.digests != saved.spec.digests:  # of the same name, but not what the model was trained on
-            return read_labelled(found, Path(name), split, saved.spec, reading, raw=raw)
+            return read_labelled(found, Path(name), split, saved.spec, reading, raw=raw, leave_out=leave_out)
     else:
         data = load_dataset(name, data_dir)
     here, there = (([label.text for label in spec.classes], spec.shape) for spec in (data.spec, saved.spec))
@@ -80,7 +90,14 @@ def find_labelled(name: str, split: str, data_dir: Path, saved: SavedNetwork, *,
 
 
 def read_labelled(
-    found: Found, path: Path, split: str, spec: DataSpec, reading: Reading, *, raw: bool = False
+    found: Found,
+    path: Path,
+    split: str,
+    spec: DataSpec,
+    reading: Reading,
+    *,
+    raw: bool = False,
+    leave_out: Collection[str] = (),
 ) -> Labelled:
     """Read all pictures of a split; only their training form, of ``spec.shape``, is kept in memory.
 
@@ -91,15 +108,16 @@ def read_labelled(
         spec: of the data whose classes the pictures have.
         reading: how files are read.
         raw: take pictures as they are: of the training images' shape, light on dark. Arrays are always taken so.
+        leave_out: labels whose pictures are not read.
 
     Raises:
         DataError: it has no such split, or images of another shape.
         PictureError: it names classes that there are not, or none of its pictures can be read.
     """
     part = _split_of(found, split, path)
-    numbers = _numbers(part, spec, found, reading, path)
+    chosen, numbers = _numbers(part, spec, found, reading, path, {as_class(label) for label in leave_out})
     if not isinstance(part, PicturePart):
-        pixels = part.read(np.arange(len(part)), reading).pixels
+        pixels = part.read(chosen, reading).pixels
         if pixels.shape[1:] != spec.shape:
             raise DataError(
                 f"{path} has images of {pixels.shape[1:]}; the model was trained on {spec.title}, with {spec.shape}: "
@@ -108,7 +126,7 @@ def read_labelled(
         return Labelled(Images(pixels, numbers), _own(spec, path), "pictures", str(path.resolve()), [])
     kept, labels, unread = [np.zeros((0, *spec.shape), np.uint8)], [np.zeros(0, np.int64)], list[tuple[str, str]]()
     at = 0
-    for batch in in_batches(Picture(name, item) for name, item in part.items(np.arange(len(part)))):
+    for batch in in_batches(Picture(name, item) for name, item in part.items(chosen)):
         prepared = prepare(batch, spec, raw)
         good = np.asarray([not error for error in prepared.errors])
         kept.append(prepared.images[good])
@@ -142,8 +160,10 @@ def _split_of(found: Found, split: str, path: Path) -> Part:
     raise DataError(f"{path} has no split {split}; it has {', '.join(parts)}")
 
 
-def _numbers(part: Part, spec: DataSpec, found: Found, reading: Reading, path: Path) -> Labels:
-    """The model's numbers of the classes of pictures, by their names."""
+def _numbers(
+    part: Part, spec: DataSpec, found: Found, reading: Reading, path: Path, leave_out: Collection[str]
+) -> tuple[Labels, Labels]:
+    """Which pictures are read, by their places, and the model's numbers of their classes, by their names."""
     known = numbers_by_name(spec.classes)
     classes = read_classes(found.folder) or found.classes
     if isinstance(part.labels, list):
@@ -153,9 +173,14 @@ def _numbers(part: Part, spec: DataSpec, found: Found, reading: Reading, path: P
     else:
         first = max(reading.get("first_label", -1), 0)
         named = [str(number if str(number) in known else number - first) for number in part.labels.tolist()]
-    if unknown := sorted(set(named) - known.keys()):
+    named = [as_class(name) for name in named]
+    if unknown := sorted(set(named) - known.keys() - set(leave_out)):
         there = listed([repr(name[:80]) for name in unknown])
         raise PictureError(
-            f"{path}: {there} is none of the classes of {spec.title}, which are: {', '.join(spec.names[:12])}"
+            f"{path}: {there} is none of the classes of {spec.title}, which are: {', '.join(spec.names[:12])}; to "
+            f"measure on the others: --leave-out {unknown[0][:80]}"
         )
-    return np.array([known[name] for name in named], np.int64)
+    chosen = [place for place, name in enumerate(named) if name not in leave_out]
+    if not chosen:
+        raise PictureError(f"{path}: --leave-out leaves no picture")
+    return np.array(chosen, np.int64), np.array([known[named[place]] for place in chosen], np.int64)

@@ -16,7 +16,7 @@ from kmnist.inference import Classifier
 from kmnist.record import TrackedRun
 from kmnist.registry.comparison import SIGNIFICANCE, compare_hits, compare_speed
 from kmnist.registry.load import load_version
-from kmnist.registry.server import look_up
+from kmnist.registry.server import look_up, require_active
 from kmnist.tracking.read import read_run
 
 SLOWDOWN = 1.5  # how many times the champion's time a picture may take, where nobody says otherwise
@@ -56,13 +56,14 @@ def open_candidate(client: MlflowClient, version: ModelVersion) -> Candidate:
     """Load a version.
 
     Raises:
-        ModelError: it cannot be loaded, or its run is gone.
+        ModelError: it cannot be loaded, or its run is gone or deleted.
         TrackingError: the server does not answer.
     """
     name = f"version {version.version}"
     run = look_up(lambda: client.get_run(version.run_id or "")) if version.run_id else None
     if run is None:
         raise ModelError(f"{name} cannot be checked: the run that it was registered from is not there")
+    require_active(run)
     try:
         saved, digest = load_version(client, version)
     except ModelError as error:

@@ -1,6 +1,9 @@
 """Any name of a model -> a classifier: ``models:/kmnist@champion``, ``runs:/ID/model``, a path, ..."""
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +11,7 @@ from tempfile import TemporaryDirectory
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from torch import nn
 
 from kmnist.checkpoint import FILE_NAME, load_checkpoint
@@ -19,8 +23,9 @@ from kmnist.record import ANY_MODEL
 from kmnist.registry.files import digest_files, download, download_version
 from kmnist.registry.server import asked, look_up, look_up_version
 from kmnist.registry.signature import DIGEST, check_certified, check_digest, check_signature
-from kmnist.tracking.listing import full_run_id
+from kmnist.tracking.connect import open_client
 from kmnist.tracking.publish import is_ours
+from kmnist.tracking.read import full_run_id
 
 LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
 OF_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<name>.+)")
@@ -100,14 +105,14 @@ def fetch(uri: str, *, tracking_uri: str | None = None) -> Fetched:
         if not uri.startswith(("models:/", "runs:/")):
             return Fetched(_from_path(Path(uri)))
         with asked():
-            client = MlflowClient(tracking_uri)
+            client = open_client(tracking_uri, make=False)
         if match := REGISTERED.fullmatch(uri):
             version = find_version(client, match["name"], match["alias"], match["version"])
             saved, digest = load_version(client, version)
             (check_certified if match["alias"] else check_signature)(version, digest)
             return Fetched(saved, version, _model_of(client, version), version.run_id)
         model = _find_logged_model(client, uri)
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory() as folder, _without_bars():
             saved = read_network(download(str(model.artifact_location), client.tracking_uri, Path(folder)))
         return Fetched(saved, model_id=model.model_id, run_id=model.source_run_id)
     except (ModelError, CheckpointError) as error:
@@ -126,7 +131,7 @@ def named_version(uri: str, *, tracking_uri: str | None = None) -> ModelVersion 
     if match is None:
         return None
     with asked():
-        client = MlflowClient(tracking_uri)
+        client = open_client(tracking_uri, make=False)
     return find_version(client, match["name"], match["alias"], match["version"])
 
 
@@ -146,7 +151,7 @@ def load_version(client: MlflowClient, version: ModelVersion) -> tuple[SavedNetw
         ModelError: they are damaged, or not those that went through the gate.
         TrackingError: the server does not answer.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _without_bars():
         files = download_version(client, version, Path(folder))
         digest = digest_files(files)
         check_digest(version, digest)
@@ -214,6 +219,20 @@ def _find_logged_model(client: MlflowClient, uri: str) -> LoggedModel:
             raise ModelError(f"the run has no model {name!r}; it has: {', '.join(ready) or 'none'}")
         return ours[0]
     raise ModelError(FORMS)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bar of MLflow's for each file: a model has few and small ones. Whoever asks for bars has them."""
+    name = MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.name
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
 
 
 def _from_path(path: Path) -> SavedNetwork:

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from kmnist.addresses import redact
-from kmnist.errors import TrackingError, in_one_line, root_cause
+from kmnist.errors import ModelError, TrackingError, in_one_line, root_cause
 
 T = TypeVar("T")
 
@@ -38,6 +39,18 @@ def look_up_version(client: MlflowClient, name: str, number: str) -> ModelVersio
         TrackingError: the server does not answer, or something else.
     """
     return look_up(lambda: client.get_model_version(name, number)) if re.fullmatch("[0-9]{1,9}", number) else None
+
+
+def require_active(run: Run) -> None:
+    """See that a run is not deleted: MLflow gives those, too, and `mlflow gc` takes their models at any time.
+
+    Raises:
+        ModelError: it is.
+    """
+    if run.info.lifecycle_stage != "active":
+        raise ModelError(
+            f"run {run.info.run_id} is deleted; to have it back: mlflow runs restore --run-id {run.info.run_id}"
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,9 +23,8 @@ from kmnist.errors import ModelError, TrackingError
 from kmnist.network import load_network
 from kmnist.record import TrackedRun
 from kmnist.registry.files import download
-from kmnist.registry.server import asked, look_up, look_up_version
-from kmnist.tracking.listing import full_run_id
-from kmnist.tracking.read import read_run
+from kmnist.registry.server import asked, look_up, look_up_version, require_active
+from kmnist.tracking.read import all_experiments, full_run_id, read_run, search_all, search_all_models
 
 DEFAULT_NAME = "kmnist"
 DESCRIPTION = (
@@ -33,6 +33,7 @@ DESCRIPTION = (
 )
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 ENVIRONMENT = threading.Lock()
+LOOKED_AT = 100  # models at a time, in search of the best
 REGISTRATION = "registration"  # tag of a version: which attempt made it
 
 
@@ -57,7 +58,8 @@ def register(client: MlflowClient, run_id: str) -> ModelVersion:
     The same run again gives the version that it has.
 
     Raises:
-        ModelError: there is no such run, or it has no model, or it was not trained on a data set that is one.
+        ModelError: there is no such run, it is deleted, it has no model, or it was not trained on a data set that is
+            one.
         TrackingError: the server does not answer.
     """
     entity = _run(client, full_run_id(client, run_id))
@@ -130,10 +132,10 @@ def find_best(client: MlflowClient, name: str) -> str:
         TrackingError: the server does not answer.
     """
     with asked():
-        experiments = client.search_experiments()
+        experiments = all_experiments(client)
         ids = [experiment.experiment_id for experiment in experiments]
         query = f"tags.{record.KIND} = '{record.KIND_STUDY}' AND tags.{record.STUDY} = '{name}'"
-        studies = client.search_runs(ids, query) if _plain(name) else []
+        studies = list(search_all(client, ids, query)) if _plain(name) else []
     if len(studies) > 1:
         raise ModelError(
             f"there are {len(studies)} studies named {name!r}; name the run (its tag {record.OFFERED_RUN})"
@@ -144,16 +146,24 @@ def find_best(client: MlflowClient, name: str) -> str:
         raise ModelError(f"study {name!r} has not confirmed its best settings yet: kmnist tune --study {name}")
     for experiment in experiments:
         if experiment.name == name:
-            accuracy = record.metric(record.VALID, "accuracy")
-            best_first = [{"field_name": f"metrics.{accuracy}", "ascending": False}]
-            with asked():
-                models = client.search_logged_models([experiment.experiment_id], order_by=best_first, max_results=50)
-            for model in models:
-                if model.source_run_id and read_run(_run(client, model.source_run_id)).is_official:
-                    return str(model.source_run_id)
+            if best := _best_of(client, experiment.experiment_id):
+                return best
             raise ModelError(f"no run of the experiment {name!r} has a model that was trained on a published data set")
     there = ", ".join(experiment.name for experiment in experiments)
     raise ModelError(f"there is no study and no experiment {name!r}; the experiments are: {there}")
+
+
+def _best_of(client: MlflowClient, experiment_id: str) -> str | None:
+    """The run whose model was best on validation, of those that are not deleted and could be registered."""
+    with asked():
+        models = search_all_models(client, experiment_id, record.metric(record.VALID, "accuracy"))
+        while some := [model.source_run_id for model in islice(models, LOOKED_AT) if model.source_run_id]:
+            listed = ", ".join(f"'{run_id}'" for run_id in some)
+            found = search_all(client, [experiment_id], f"attributes.run_id IN ({listed})")
+            official = {run.info.run_id for run in found if read_run(run).is_official}
+            if best := next((run_id for run_id in some if run_id in official), None):
+                return str(best)
+    return None
 
 
 def trained_with(client: MlflowClient, name: str, number: str) -> TrainConfig | None:
@@ -261,6 +271,7 @@ def _run(client: MlflowClient, run_id: str) -> Run:
     run = look_up(lambda: client.get_run(run_id))
     if run is None:
         raise ModelError(f"there is no run {run_id!r} on this server")
+    require_active(run)
     return run
 
 

@@ -5,8 +5,10 @@ any other store: an outage, or a full disk, is that of a training.
 """
 
 import json
+import re
+import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -16,19 +18,26 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModelStatus, Run
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.utils.rest_utils import http_request, verify_rest_response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from kmnist.errors import TrackingError
-from kmnist.tracking.collect import runs_by_id
+from kmnist.addresses import local_folder
+from kmnist.errors import TrackingError, in_one_line
 from kmnist.tracking.connect import tracking_errors
 from kmnist.tracking.creation import CREATION
 from kmnist.tracking.journal import JOURNAL, Journal
 from kmnist.tracking.publish import is_ours
+from kmnist.tracking.read import runs_by_id
 
 CONTENTS = "runs.json"
 MOST_RUNS = 10_000
 MOST_PARAMS, MOST_METRICS = 90, 20  # in a record; MLflow takes 100 and, of fifty records together, 1000
+LIST = "/api/2.0/mlflow/artifacts/list"
+#: Artifacts that an import takes.
+CARRIED_NAME = re.compile(r"([^/\x00-\x1f]{1,250}/){0,8}[^/\x00-\x1f]{1,250}")
 RunId = Field(pattern=r"^[A-Za-z0-9]{1,64}$")
 
 
@@ -60,13 +69,17 @@ class ArchivedRun(BaseModel):
 ARCHIVED = TypeAdapter(list[ArchivedRun])
 
 
-def export_runs(client: MlflowClient, ids: Sequence[str], file: Path) -> Iterator[ArchivedRun]:
+def export_runs(
+    client: MlflowClient, ids: Sequence[str], file: Path, leave_out: Callable[[str], None] | None = None
+) -> Iterator[ArchivedRun]:
     """Write runs, and all below them, to a file.
 
     Args:
         client: of the server that has them.
         ids: of the runs.
         file: a zip archive; it is there, whole, after the last one.
+        leave_out: told of each artifact that cannot be read while the rest can: MLflow cuts or changes some names.
+            ``None``: one such ends the export.
 
     Yields:
         Each when it is written.
@@ -83,7 +96,7 @@ def export_runs(client: MlflowClient, ids: Sequence[str], file: Path) -> Iterato
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
             for run in runs:
                 with TemporaryDirectory() as folder:
-                    _write_journal(client, run, Path(folder))
+                    _write_journal(client, run, Path(folder), leave_out)
                     for path in sorted(Path(folder).rglob("*")):
                         if path.is_file() and (path.name == JOURNAL or "payloads" in path.parts):
                             archive.write(path, f"{run.info.run_id}/{path.relative_to(folder).as_posix()}")
@@ -122,14 +135,16 @@ def _with_children(client: MlflowClient, runs: Sequence[Run]) -> list[Run]:
     return list(found.values())
 
 
-def _write_journal(client: MlflowClient, run: Run, folder: Path) -> None:
+def _write_journal(client: MlflowClient, run: Run, folder: Path, leave_out: Callable[[str], None] | None) -> None:
     what = f"run {run.info.run_id} cannot be read whole"
     with tracking_errors(what), closing(Journal(folder)) as journal:
-        for record in _records(client, run, journal):
+        for record in _records(client, run, journal, leave_out):
             journal.append(record)
 
 
-def _records(client: MlflowClient, run: Run, journal: Journal) -> Iterator[dict[str, Any]]:
+def _records(
+    client: MlflowClient, run: Run, journal: Journal, leave_out: Callable[[str], None] | None
+) -> Iterator[dict[str, Any]]:
     run_id = run.info.run_id
     params = list(run.data.params.items())
     for first in range(0, len(params), MOST_PARAMS):
@@ -138,9 +153,16 @@ def _records(client: MlflowClient, run: Run, journal: Journal) -> Iterator[dict[
         context = next((tag.value for tag in given.tags if tag.key == MLFLOW_DATASET_CONTEXT), "")
         yield {"op": "inputs", "context": context, "dataset": given.dataset.to_dictionary()}
     yield from _metrics(client, run)
-    for path in _files(client, run_id):
+    for path, size in _files(client, run):
         payload = journal.payloads.new(path.rpartition("/")[2])
-        Path(client.download_artifacts(run_id, path, str(payload.parent))).replace(payload)
+        try:
+            _fetch(client, run, path, size, payload)
+        except Exception as error:
+            client.get_run(run_id)  # or it is the server that does not answer
+            if leave_out is None:
+                raise
+            leave_out(f"{run_id}: {path!r} is left out: {in_one_line(error)[:200]}")
+            continue
         yield {"op": "file", "payload": journal.payloads.keep(payload), "folder": path.rpartition("/")[0]}
     yield from _models(client, run, journal)
     yield {"op": "status", "status": run.info.status, "timestamp_ms": run.info.end_time or run.info.start_time}
@@ -156,12 +178,59 @@ def _metrics(client: MlflowClient, run: Run) -> Iterator[dict[str, Any]]:
             yield {"op": "metrics", "metrics": some, "step": step, "timestamp_ms": timestamp}
 
 
-def _files(client: MlflowClient, run_id: str, folder: str | None = None) -> Iterator[str]:
-    for found in client.list_artifacts(run_id, folder):
-        if found.is_dir:
-            yield from _files(client, run_id, found.path)
+def _files(client: MlflowClient, run: Run, folder: str | None = None) -> Iterator[tuple[str, int | None]]:
+    """The paths of a run's artifacts, and their sizes in bytes; ``None``: a folder that cannot be looked into."""
+    if here := _folder_here(run):  # MLflow itself cannot look into a folder that is called a#b
+        for file in sorted(here.rglob("*")):
+            if file.is_file() and not file.is_symlink():
+                yield file.relative_to(here).as_posix(), file.stat().st_size
+        return
+    for path, size in _list(client, run, folder):
+        if size is None:
+            try:
+                yield from list(_files(client, run, path))
+            except MlflowException:
+                client.get_run(run.info.run_id)  # or it is the server that does not answer
+                yield path, None
         else:
-            yield found.path
+            yield path, size
+
+
+def _list(client: MlflowClient, run: Run, folder: str | None) -> list[tuple[str, int | None]]:
+    """What is directly in a folder of a run's artifacts; folders have no size."""
+    if not run.info.artifact_uri.startswith("mlflow-artifacts:"):
+        found = client.list_artifacts(run.info.run_id, folder)
+        return [(one.path, None if one.is_dir else one.file_size or 0) for one in found]
+    # MLflow's client refuses the whole list for one name with #, and decodes those with %.
+    wanted = {"run_id": run.info.run_id, **({"path": folder} if folder else {})}
+    answer = http_request(get_default_host_creds(client.tracking_uri), LIST, "GET", params=wanted)
+    files = verify_rest_response(answer, LIST).json().get("files", [])
+    return [(one["path"], None if one.get("is_dir") else int(one.get("file_size", 0))) for one in files]
+
+
+def _fetch(client: MlflowClient, run: Run, path: str, size: int | None, payload: Path) -> None:
+    """Copy an artifact to ``payload``.
+
+    Raises:
+        ValueError: it cannot be carried, or what came is not what is listed.
+        Exception: it cannot be read, in any of MLflow's and requests' ways.
+    """
+    if not CARRIED_NAME.fullmatch(path):
+        raise ValueError("names with control characters, of more than 250 characters or in more than 8 folders stay")
+    if size is None:
+        raise ValueError("MLflow cannot look into a folder of that name")
+    if here := _folder_here(run):
+        shutil.copyfile(here / path, payload)
+    else:
+        Path(client.download_artifacts(run.info.run_id, path, str(payload.parent))).replace(payload)
+    if payload.stat().st_size != size:
+        raise ValueError(f"{size:,} bytes are listed, {payload.stat().st_size:,} came")
+
+
+def _folder_here(run: Run) -> Path | None:
+    """The folder of a run's artifacts, if it is on this machine."""
+    folder = local_folder(run.info.artifact_uri)
+    return folder if folder and folder.is_dir() else None
 
 
 def _models(client: MlflowClient, run: Run, journal: Journal) -> Iterator[dict[str, Any]]:

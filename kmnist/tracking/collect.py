@@ -1,39 +1,25 @@
 """What a report reads of runs: their last numbers, their curves, and the tables that they have left."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from kmnist import record
 from kmnist.errors import SettingError, in_one_line
 from kmnist.report.source import CURVES, FILES, Source
 from kmnist.tracking.connect import tracking_errors
-from kmnist.tracking.listing import full_run_id
-from kmnist.tracking.read import read_run
+from kmnist.tracking.read import all_experiments, read_run, runs_by_id, search_all
 
-MOST_READ = 1000  # runs of an experiment that are looked at, the newest
+KIND = f"tags.`{record.KIND}`"
 NO_TRAININGS = {record.KIND_STUDY, record.KIND_TRIAL, record.KIND_EVALUATION, record.KIND_REPORT}
 MOST_BYTES = 50_000_000  # of an artifact that is read
 
 
-def runs_by_id(client: MlflowClient, ids: Sequence[str]) -> list[Run]:
-    """Runs by their ids, or the beginnings of these.
-
-    Raises:
-        TrackingError: there is none of that id, or the server does not answer.
-    """
-    found = []
-    for run_id in dict.fromkeys(full_run_id(client, text) for text in ids):
-        with tracking_errors(f"run {run_id} cannot be read", "is that where it was tracked to? (--tracking-uri)"):
-            found.append(client.get_run(run_id))
-    return found
-
-
 def runs_of_experiment(client: MlflowClient, name: str) -> list[Run]:
-    """The newest runs of an experiment; not studies, their trials, and reports.
+    """All runs of an experiment, the newest first; not studies, their trials, evaluations and reports.
 
     Raises:
         SettingError: there is no such experiment.
@@ -44,9 +30,14 @@ def runs_of_experiment(client: MlflowClient, name: str) -> list[Run]:
         if experiment is None:
             there = ", ".join(found.name for found in client.search_experiments(max_results=20))
             raise SettingError(f"experiment={name}: there is none of that name; there are: {there}")
-        newest = ["attributes.start_time DESC"]
-        found = client.search_runs([experiment.experiment_id], order_by=newest, max_results=MOST_READ)
-    return [run for run in found if run.data.tags.get(record.KIND) not in NO_TRAININGS]
+        ids, others = [experiment.experiment_id], " AND ".join(f"{KIND} != '{kind}'" for kind in sorted(NO_TRAININGS))
+        try:  # a study may have thousands of trials: the server leaves them out
+            found = [*search_all(client, ids, f"{KIND} IS NULL"), *search_all(client, ids, others)]
+        except MlflowException as error:
+            if error.get_http_status_code() != 400:  # an older server does not know IS NULL
+                raise
+            found = [run for run in search_all(client, ids) if run.data.tags.get(record.KIND) not in NO_TRAININGS]
+    return sorted(found, key=lambda run: -(run.info.start_time or 0))
 
 
 def runs_of_study(client: MlflowClient, name: str) -> tuple[Run, list[Run]]:
@@ -59,11 +50,11 @@ def runs_of_study(client: MlflowClient, name: str) -> tuple[Run, list[Run]]:
     if "'" in name:
         raise SettingError(f"study={name}: no study has a quote in its name")
     with tracking_errors(f"study {name!r} cannot be read"):
-        ids = [experiment.experiment_id for experiment in client.search_experiments(max_results=MOST_READ)]
+        ids = [experiment.experiment_id for experiment in all_experiments(client)]
         newest = ["attributes.start_time DESC"]
 
         def find(tags: str) -> list[Run]:
-            return list(client.search_runs(ids, f"tags.{record.STUDY} = '{name}' AND {tags}", order_by=newest))
+            return list(search_all(client, ids, f"tags.{record.STUDY} = '{name}' AND {tags}", newest))
 
         studies = find(f"tags.{record.KIND} = '{record.KIND_STUDY}'")
         if not studies:

@@ -6,6 +6,7 @@ Each creation therefore has a tag of its own, which is looked for before every f
 
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import tenacity
@@ -15,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
+from kmnist.addresses import folder_address, local_folder
 from kmnist.errors import TrackingError
 from kmnist.tracking.connect import WAY_OUT, ServerAway, tracking_errors
 from kmnist.tracking.heartbeat import heartbeat, now_ms
@@ -26,6 +28,8 @@ CREATION = "kmnist.creation"
 #: Lets the UI open an experiment of ours with its charts, not with its pages for language models.
 AS_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 START_SECONDS = 20.0  # that a command waits at its start
+#: What MLflow's tables hold; sqlite takes more, and a database server refuses it.
+LONGEST_NAME, LONGEST_EXPERIMENT = 250, 256
 LASTING = ArtifactsElsewhere  # what no waiting changes
 
 
@@ -53,7 +57,7 @@ def create_run(
             if made is None:
                 return creation(experiment_id(client, experiment_name))
             check_place(client, made)
-            taken = {MLFLOW_RUN_NAME: run_name, **creation.tags}
+            taken = {MLFLOW_RUN_NAME: cut_name(run_name), **creation.tags}
             client.log_batch(made.info.run_id, tags=[RunTag(tag, text) for tag, text in taken.items()])
             return client.get_run(made.info.run_id)
 
@@ -65,7 +69,7 @@ class Creation:
 
     Args:
         client: of the server.
-        name: of the run.
+        name: of the run; cut where it is too long for MLflow.
         tags: of the run, besides those that all runs have.
         began_ms: when it began; ``None``: it does so now.
 
@@ -75,7 +79,7 @@ class Creation:
     """
 
     def __init__(self, client: MlflowClient, name: str, tags: Mapping[str, str], began_ms: int | None = None) -> None:
-        self._client, self._name, self.tried, self._began_ms = client, name, False, began_ms
+        self._client, self._name, self.tried, self._began_ms = client, cut_name(name), False, began_ms
         self.tags: dict[str, str] = {CREATION: uuid.uuid4().hex, **heartbeat(), **tags}
 
     def __call__(self, experiment_id: str) -> Run:
@@ -105,16 +109,26 @@ class Creation:
         return list(self._client.search_runs([experiment_id], own, order_by=["attributes.start_time ASC"]))
 
 
+def cut_name(name: str) -> str:
+    """The name of a run, as far as MLflow has room for it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
 def experiment_id(client: MlflowClient, name: str) -> str:
     """Of an experiment, made if it is not there.
 
     Raises:
-        TrackingError: it is deleted, or its artifacts cannot be written from here.
+        TrackingError: its name is too long, it is deleted, or its artifacts cannot be written from here.
     """
+    if len(name) > LONGEST_EXPERIMENT:
+        raise TrackingError(
+            f"the experiment {name[:40]!r}... has a name of {len(name)} characters, the limit is {LONGEST_EXPERIMENT}; "
+            "name another with --experiment-name"
+        )
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, tags=AS_MODEL_TRAINING))
+            return str(client.create_experiment(name, _own_location(client.tracking_uri), tags=AS_MODEL_TRAINING))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -128,6 +142,17 @@ def experiment_id(client: MlflowClient, name: str) -> str:
         )
     check_location(client.tracking_uri, experiment.artifact_location)
     return str(experiment.experiment_id)
+
+
+def _own_location(tracking_uri: str) -> str | None:
+    """Where artifacts are to lie, if MLflow's own choice would be another folder than the one that it means.
+
+    Beside a database it names a folder below this one, and reads the name as an address: ``50%20off`` as ``50 off``.
+    """
+    here = Path.cwd()
+    if tracking_uri.startswith("http") or local_folder(str(here)) == here:
+        return None
+    return folder_address(here / "mlruns" / uuid.uuid4().hex)
 
 
 def wait_out(

@@ -1,22 +1,17 @@
-"""The list of runs, newest first; and the whole id of a run from its beginning."""
+"""The list of runs, newest first."""
 
-import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from mlflow import MlflowClient
-from mlflow.entities import ViewType
 
 from kmnist import record
-from kmnist.errors import SettingError, TrackingError
+from kmnist.errors import SettingError
 from kmnist.record import TrackedRun
 from kmnist.tracking.connect import tracking_errors
-from kmnist.tracking.read import read_run
+from kmnist.tracking.read import all_experiments, read_run, search_all
 
-SHORT_ID = re.compile("[0-9a-f]{4,31}")
 NEWEST = ["attributes.start_time DESC"]
-PAGE = 100
 #: Runs that others stand for: a study's trials, and the runs that confirm its best settings.
 BELOW = (record.KIND_TRIAL, record.KIND_CONFIRMATION)
 
@@ -69,60 +64,25 @@ def list_runs(
     query = " AND ".join(f"{key} = '{value}'" for key, value in filters.items() if value)
     experiments = _experiments(client, experiment_name)
     found: list[ListedRun] = []
-    for run, started_ms, experiment_id in _search(client, list(experiments), query):
-        if below or run.tags.get(record.KIND) not in BELOW:
-            started = datetime.fromtimestamp(started_ms / 1000) if started_ms else None
-            found.append(ListedRun(run, experiments[experiment_id], started))
-        if len(found) == most:
-            break
+    with tracking_errors("runs cannot be listed"):
+        for entity in search_all(client, list(experiments), query, NEWEST):
+            run, started_ms = read_run(entity), entity.info.start_time
+            if below or run.tags.get(record.KIND) not in BELOW:
+                started = datetime.fromtimestamp(started_ms / 1000) if started_ms else None
+                found.append(ListedRun(run, experiments[entity.info.experiment_id], started))
+            if len(found) == most:
+                break
     return found
-
-
-def full_run_id(client: MlflowClient, text: str) -> str:
-    """The id of the one run whose id begins with ``text``. What is no beginning of an id is given back as it is.
-
-    Raises:
-        TrackingError: no run's id begins so, or several do; or the server does not answer.
-    """
-    if not SHORT_ID.fullmatch(text):
-        return text
-    with tracking_errors("runs cannot be searched"):
-        ids = list(_experiments(client))
-        found = client.search_runs(ids, f"attributes.run_id LIKE '{text}%'", ViewType.ALL, max_results=5)
-    if not found:
-        raise TrackingError(f"no run's id begins with {text}; kmnist runs list shows the newest (--tracking-uri)")
-    if len(found) > 1:
-        there = ", ".join(run.info.run_id for run in found)
-        raise TrackingError(f"the ids of several runs begin with {text}: {there}; type more of it")
-    return str(found[0].info.run_id)
 
 
 def _experiments(client: MlflowClient, name: str | None = None) -> dict[str, str]:
     """Names of the active experiments by id; of one experiment if it is named."""
     with tracking_errors("experiments cannot be listed"):
-        there: dict[str, str] = {}
-        token = None
-        while True:
-            page = client.search_experiments(page_token=token)
-            there |= {str(found.experiment_id): str(found.name) for found in page}
-            if not (token := page.token):
-                break
+        there = {str(found.experiment_id): str(found.name) for found in all_experiments(client)}
     if name is None:
         return there
     chosen = {key: found for key, found in there.items() if found == name}
     if not chosen:
-        raise SettingError(
-            f"--experiment-name {name}: there is no such experiment; there are: {', '.join(there.values())}"
-        )
+        names = ", ".join(there.values())
+        raise SettingError(f"--experiment-name {name}: there is no such experiment; there are: {names}")
     return chosen
-
-
-def _search(client: MlflowClient, ids: Sequence[str], query: str) -> Iterator[tuple[TrackedRun, int, str]]:
-    token = None
-    while ids:
-        with tracking_errors("runs cannot be listed"):
-            page = client.search_runs(list(ids), query, order_by=NEWEST, max_results=PAGE, page_token=token)
-        for run in page:
-            yield read_run(run), run.info.start_time or 0, run.info.experiment_id
-        if not (token := page.token):
-            return

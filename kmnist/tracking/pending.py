@@ -11,9 +11,14 @@ from mlflow import MlflowClient
 from kmnist.durable import is_held
 from kmnist.tracking.journal import LOCK, Journal, read_journal, refuse_links
 from kmnist.tracking.records import describe
+from kmnist.tracking.renew import is_gone
 from kmnist.tracking.sender import Sender
 
 PATIENCE_SECONDS = 15.0
+GONE = (
+    "left alone: there is no such run on this server. Is it on another (--tracking-uri)? If it was deleted for good "
+    "(mlflow gc), kmnist sync --new-run sends what is here to a new run"
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,10 @@ def send_pending(client: MlflowClient, work_dir: Path) -> Iterator[tuple[str, st
             if read_journal(folder) is None:
                 continue
             with FileLock(folder / LOCK, timeout=0):
-                yield run_id, send_journal(client, run_id, folder)
+                if is_gone(client, run_id):
+                    yield run_id, GONE
+                else:
+                    yield run_id, send_journal(client, run_id, folder)
         except Timeout:
             yield run_id, "left alone: a process is working on it"
         except OSError as error:

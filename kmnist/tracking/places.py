@@ -13,14 +13,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import requests
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LoggedModelStatus, Run
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from kmnist.addresses import redact
-from kmnist.errors import TrackingError
+from kmnist.errors import TrackingError, root_reason
 
 #: Schemes of artifact locations whose packages MLflow leaves to the user: module, and how to get it.
 PACKAGES = {
@@ -32,6 +33,7 @@ PACKAGES = {
     "viewfs": ("pyarrow", "pyarrow"),
 }
 ANOTHER = "name another experiment with --experiment-name: a new one gets a location of its own"
+SECONDS = 10  # that a server of artifacts has to answer
 LIST = "/api/2.0/mlflow/artifacts/list"
 
 
@@ -59,6 +61,11 @@ def check_location(tracking_uri: str, location: str) -> None:
     module, package = PACKAGES.get(scheme, ("", ""))
     if module and not _is_installed(module):
         raise ArtifactsElsewhere(f"{what}, and to write there needs a package: pip install {package}")
+    if (server := _other_server(tracking_uri, location)) and (reason := _unreachable(server)):
+        raise ArtifactsElsewhere(
+            f"{what}, and {server} cannot be reached from here ({reason}): it may be a name that only the tracking "
+            f"server knows. Have it started with an address of its artifacts that is good everywhere, or {ANOTHER}"
+        )
     if (folder := _local(location)) and (reason := _not_writable(folder)):
         raise ArtifactsElsewhere(f"{what}, which cannot be written from here ({reason}). {_way_out(tracking_uri)}")
 
@@ -88,14 +95,14 @@ def check_place(client: MlflowClient, run: Run) -> None:
 
 
 def _check_not_left_behind(client: MlflowClient, run: Run, folder: Path) -> None:
-    """See that the folder of an experiment's artifacts is here, if it has any.
+    """See that the folder of an experiment's artifacts is here, if models were logged to it.
 
     Beside a database that was moved, or that several machines use, it may be elsewhere; written to, it would be made.
     """
     if folder.exists():
         return
-    finished = client.search_runs([run.info.experiment_id], "attributes.status = 'FINISHED'", max_results=2)
-    if any(other.info.run_id != run.info.run_id for other in finished):
+    models = client.search_logged_models([run.info.experiment_id])
+    if any(model.status == LoggedModelStatus.READY for model in models):
         raise ArtifactsElsewhere(
             f"the artifacts of this experiment lie in {folder}, which is not on this machine: the database "
             f"{redact(client.tracking_uri)} was moved, or another machine made the experiment. {_way_out('')}; or, if "
@@ -117,6 +124,27 @@ def _is_installed(module: str) -> bool:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # the package above it is not there
         return False
+
+
+def _other_server(tracking_uri: str, location: str) -> str | None:
+    """The address of a server that takes artifacts only, where they lie at one beside that of the tracking."""
+    parts, scheme = urlsplit(location), urlsplit(tracking_uri).scheme
+    if parts.scheme not in ("http", "https", "mlflow-artifacts") or not parts.hostname:
+        return None
+    host = parts.netloc.rpartition("@")[2]
+    same = host == urlsplit(tracking_uri).netloc.rpartition("@")[2]
+    return None if same else f"{parts.scheme if parts.scheme != 'mlflow-artifacts' else scheme}://{host}"
+
+
+def _unreachable(server: str) -> str | None:
+    """Why nobody answers at an address; ``None``: somebody does, whatever it is."""
+    try:
+        requests.head(server, timeout=SECONDS)
+    except requests.exceptions.SSLError:  # MLflow may know its certificate
+        return None
+    except requests.RequestException as error:
+        return redact(root_reason(error))[:200]
+    return None
 
 
 def _local(location: str) -> Path | None:

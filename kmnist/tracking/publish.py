@@ -3,11 +3,12 @@
 from contextlib import suppress
 from pathlib import Path
 
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
-from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from kmnist.durable import replace_file
 from kmnist.tracking.upload import upload_model
 
 #: Tells the models that we made of a run from those that its user may have logged to it.
@@ -104,11 +105,17 @@ def _fill(
         of, digest = (dataset.name, dataset.digest) if dataset else (None, None)  # its pages group metrics by them
         points.append(Metric(name, value, timestamp_ms, step, model_id, of, digest, run_id))
     client.log_batch(run_id, points)
-    described = Model.load(folder)
-    described.run_id, described.model_id = run_id, model_id
-    described.model_uuid, described.artifact_path = model_id, logged.artifact_location
-    described.save(folder / "MLmodel")
+    _name_in_description(folder / "MLmodel", run_id, logged)
     upload_model(client, model_id, folder)
+
+
+def _name_in_description(file: Path, run_id: str, logged: LoggedModel) -> None:
+    """Write into a model's description whose it is. MLflow's own class for it needs pandas."""
+    described = yaml.safe_load(file.read_text("utf-8"))
+    model_id = logged.model_id
+    described |= {"run_id": run_id, "model_id": model_id, "model_uuid": model_id}
+    described["artifact_path"] = logged.artifact_location
+    replace_file(file, yaml.safe_dump(described, allow_unicode=True, sort_keys=False).encode())
 
 
 def _datasets(run: Run) -> dict[str, Dataset]:

@@ -35,7 +35,7 @@ MOST_TAGS = 50  # in a record; MLflow takes 100
 #: What a run's own journal may tell. Not among them: tags, which runs.json has, and records about other runs.
 KINDS = {"params", "inputs", "metrics", "file", "model", "status"}
 MEMBER = re.compile(
-    rf"[A-Za-z0-9]{{1,64}}/({JOURNAL}|payloads/[0-9]{{1,9}}/[^/\\\x00-\x1f]{{1,250}}(/[^/\\\x00-\x1f]{{1,250}}){{0,8}})"
+    rf"[A-Za-z0-9]{{1,64}}/({JOURNAL}|payloads/[0-9]{{1,9}}/[^/\x00-\x1f]{{1,250}}(/[^/\x00-\x1f]{{1,250}}){{0,8}})"
 )
 
 

@@ -4,6 +4,7 @@ A proxy whose login has expired redirects an upload to its page. The client foll
 the page's status of 200 looks like success: MLflow asks for no more.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def _confirm(files: list[Path], listed: list[FileInfo]) -> None:
         wanted, there = file.stat().st_size, sizes.get(file.name)
         if there != wanted:
             lists = "does not list it" if there is None else f"lists {there:,} bytes of it"
-            raise NotArrived(
-                f"the server answered that it took {file.name} ({wanted:,} bytes), but {lists}: does a proxy between "
-                "here and there want a login?"
-            )
+            why = "does a proxy between here and there want a login?"
+            if re.search("[#?%]", file.name):
+                why = "MLflow's server cuts or changes a name with #, ? or %"
+            raise NotArrived(f"the server answered that it took {file.name} ({wanted:,} bytes), but {lists}: {why}")

@@ -1,6 +1,6 @@
 """Who has which trial: whatever a worker writes to one goes through its claim, which is gone when another has it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from kmnist.errors import Stopped
 from kmnist.tuning.definition import Budget
 from kmnist.tuning.liveness import Liveness
+from kmnist.tuning.retry import wait_out
 from kmnist.tuning.samplers import build_sampler
 from kmnist.tuning.study import TrackedStudy
 
@@ -27,7 +28,7 @@ class ClaimLost(Stopped):
     """A worker was silent for so long that its trial was given to another."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Claim:
     """A trial in the hands of one worker.
 
@@ -50,17 +51,27 @@ class Claim:
         """Of the trial in its study."""
         return self.trial.number
 
+    def refresh(self) -> None:
+        """Read the trial anew: a connection that was cut may have written a parameter."""
+        self.trial = Trial(self.study.optuna, self.trial._trial_id)
+
     def set(self, name: str, value: Any) -> None:
-        """Write a user attribute.
+        """Write a user attribute. Like all methods it waits for a storage that is away.
 
         Raises:
             ClaimLost: another worker has the trial; so in all methods.
         """
+        wait_out(lambda: self._set(name, value))
+
+    def _set(self, name: str, value: Any) -> None:
         with self._held():
             self.trial.set_user_attr(name, value)
 
     def report(self, value: float, epoch: int) -> None:
         """Report an epoch, unless an earlier worker did. A trial that gets this far does not kill its workers."""
+        wait_out(lambda: self._report(value, epoch))
+
+    def _report(self, value: float, epoch: int) -> None:
         with self._held() as now:
             if epoch not in now.intermediate_values:
                 self.trial.report(value, epoch)
@@ -73,6 +84,9 @@ class Claim:
         Returns:
             Why it must not be begun; ``None`` if it may.
         """
+        return wait_out(lambda: self._reserve_epoch(number))
+
+    def _reserve_epoch(self, number: int) -> str | None:
         attrs = self.study.optuna.user_attrs
         if attrs["out_of_time"]:
             return "the study's time is up"
@@ -95,7 +109,13 @@ class Claim:
             state: COMPLETE, PRUNED or FAIL.
             reason: for the other two, in words.
         """
-        with self._held() as now:
+        may_be: list[TrialState] = [TrialState.RUNNING]
+        wait_out(lambda: self._end(value, state, reason, may_be), again=lambda: may_be.append(state))
+
+    def _end(self, value: float | None, state: TrialState, reason: str, may_be: Sequence[TrialState]) -> None:
+        with self._held(may_be) as now:
+            if now.state == state:
+                return  # the storage has it: only its answer was lost
             if reason:
                 self.trial.set_user_attr("reason", reason[:500])
             trained = len(now.intermediate_values)
@@ -104,11 +124,12 @@ class Claim:
             self.study.optuna.tell(self.trial, value, state)
 
     @contextmanager
-    def _held(self) -> Iterator[FrozenTrial]:
+    def _held(self, may_be: Sequence[TrialState] = (TrialState.RUNNING,)) -> Iterator[FrozenTrial]:
         """The trial as it is now, which stays so within the block."""
         with self.study.lock():
-            now = self.study.storage.optuna.get_trial(self.trial._trial_id)
-            if now.state.is_finished() or now.user_attrs.get("worker") != self.worker:
+            with self.study.there():
+                now = self.study.storage.optuna.get_trial(self.trial._trial_id)
+            if now.state not in may_be or now.user_attrs.get("worker") != self.worker:
                 raise ClaimLost(f"worker {self.worker} was silent for long: another has trial {self.number} now")
             yield now
 
@@ -136,7 +157,8 @@ def claim(study: TrackedStudy, session: str, worker: str, liveness: Liveness) ->
                 _mark(study, trial._trial_id, worker=worker, deaths=deaths, session=session)
                 _aim_sampler(study, trial.number, budget)
                 return Claim(study, Trial(study.optuna, trial._trial_id), worker)
-        if attrs["out_of_time"] or len(trials) >= budget.trials or _no_epoch_left(trials, budget):
+        begun = [trial for trial in trials if trial.state != TrialState.WAITING]  # that somebody has enqueued
+        if attrs["out_of_time"] or len(begun) >= budget.trials or _no_epoch_left(begun, budget):
             return Nothing.YET if running else Nothing.LEFT
         _aim_sampler(study, len(trials), budget)
         new = study.optuna.ask()

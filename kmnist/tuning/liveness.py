@@ -10,10 +10,13 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import psutil
 from optuna import Study
+
+from kmnist.tuning.retry import STORAGE_IS_AWAY, wait_out
 
 PREFIX = "session "
 BEAT_SECONDS = 10.0
@@ -51,15 +54,19 @@ class Session:
             self._record["command"] = command
 
     def __enter__(self) -> "Session":
-        self._write()
+        wait_out(self._write)
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._ended.set()
         self._thread.join()
         self._record["beat"] = None
-        self._write()
+        if error is None:
+            wait_out(self._write)
+            return
+        with suppress(*STORAGE_IS_AWAY):  # who is interrupted does not wait, and what went wrong first is told
+            self._write()
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
@@ -78,6 +85,10 @@ class Liveness:
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, float]] = {}
+
+    def forget(self) -> None:
+        """Begin anew: the storage was away, and nobody could give a sign of life."""
+        self._seen.clear()
 
     def is_dead(self, session: str, study_attrs: Mapping[str, Any]) -> bool:
         """Whether a session has ended or died.

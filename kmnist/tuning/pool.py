@@ -18,7 +18,7 @@ from kmnist.tuning.study import TrackedStudy
 LISTEN_SECONDS = 1.0
 SILENT_SECONDS = 60.0  # without a sign of life: then a worker hangs
 END_SECONDS = 30.0  # for interrupted workers to end their runs
-MOST_FAILURES = 3  # of each worker, with no trial ended between them
+MOST_FAILURES = 3  # of each worker, with no epoch ended between them
 
 
 class Job(Protocol):
@@ -119,7 +119,7 @@ class Pool:
         return any(worker.job.exitcode is None for worker in self._workers)
 
     def forgive(self) -> None:
-        """A trial has ended: what failed before was not the study's fault."""
+        """An epoch or a trial has ended: what failed before was not the study's fault."""
         self._failures = 0
 
     def _start(self, place: int) -> _Worker:

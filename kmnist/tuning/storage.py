@@ -5,6 +5,7 @@ trial in one step, so that a study has exactly as many trials as it was given.
 """
 
 import logging
+import time
 import weakref
 import zlib
 from collections.abc import Iterator
@@ -14,19 +15,18 @@ from typing import Any, Protocol
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from sqlalchemy import URL, NullPool, create_engine, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 
 from kmnist.addresses import parse_database, redact
 from kmnist.errors import KmnistError, StudyError, in_one_line, root_reason
 from kmnist.extras import require
 from kmnist.settings import shorten
+from kmnist.text import complain
 from kmnist.tuning.journal import Journal
+from kmnist.tuning.retry import AWAY_SECONDS, RETRY_SECONDS, STORAGE_IS_AWAY, is_there, passes
 
-#: What Optuna raises when a database does not answer.
-STORAGE_IS_AWAY = (StorageInternalError, SQLAlchemyError)
 # The name of our own part in PostgreSQL's one space of advisory locks.
 LOCK_SPACE = zlib.crc32(b"kmnist") - 2**31
 CONNECT_SECONDS = 10
@@ -55,11 +55,12 @@ class StudyStorage(Protocol):
         """Hold a lock that one process at a time can hold, on any machine, and that a killed one cannot keep."""
 
 
-def open_storage(address: str) -> StudyStorage:
+def open_storage(address: str, *, known: bool = False) -> StudyStorage:
     """Open a storage, and make it if it is not there yet.
 
     Args:
         address: a path, or ``postgresql://user@host/database``.
+        known: it has answered before: one that does not answer is waited for.
 
     Raises:
         SettingError: the address cannot be read.
@@ -80,7 +81,7 @@ def open_storage(address: str) -> StudyStorage:
         )
     if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise StudyError(f"storage {shown}: must be the path of a file or postgresql://user@host/database")
-    return PostgresStorage(parse_database(f"postgresql+psycopg://{rest}"), shown)
+    return PostgresStorage(parse_database(f"postgresql+psycopg://{rest}"), shown, known=known)
 
 
 @contextmanager
@@ -134,28 +135,42 @@ class FileStorage:
 
 
 class PostgresStorage:
-    """A PostgreSQL database, reached with psycopg. A process holds one connection, two while it has the lock."""
+    """A PostgreSQL database, reached with psycopg. A process holds one connection, two while it has the lock.
+
+    A server whose connections are all taken, or that is just being started, is waited for.
+    """
 
     is_file = False
 
-    def __init__(self, url: URL, shown: str) -> None:
+    def __init__(self, url: URL, shown: str, *, known: bool) -> None:
         require("postgres", f"storage {shown}")
         self.shown = shown
         self.address = url.render_as_string(hide_password=False)
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces each table
+        begun, told = time.monotonic(), False
+        while True:
+            try:
+                self.optuna: BaseStorage = self._open(url)
+                return
+            except (*STORAGE_IS_AWAY, ArgumentError, RuntimeError) as error:
+                if not (is_there(error) or (known and passes(error))) or time.monotonic() - begun > AWAY_SECONDS:
+                    raise StudyError(
+                        f"storage {shown} does not answer: {root_reason(error)}. Start it, or name another"
+                    ) from error
+                if not told:
+                    complain(f"storage {shown} takes no connection now ({root_reason(error)}); waiting for one")
+                    told = True
+            time.sleep(RETRY_SECONDS)
+
+    def _open(self, url: URL) -> RDBStorage:
         options: dict[str, Any] = {"connect_args": {"connect_timeout": CONNECT_SECONDS}, "pool_pre_ping": True}
-        try:
-            self._engine = create_engine(url, poolclass=NullPool, **options)
-            with self.lock("make the tables"):
-                # A server takes a hundred connections: many workers must not hold more than they use.
-                database = RDBStorage(self.address, engine_kwargs={"pool_size": 1, **options})
-            self.optuna: BaseStorage = database
-            self._engine = database.engine
-            weakref.finalize(self, database.engine.dispose)  # Optuna itself would leave its connections open
-        except (SQLAlchemyError, ArgumentError, RuntimeError) as error:
-            raise StudyError(
-                f"storage {shown} does not answer: {root_reason(error)}. Start it, or name another"
-            ) from error
+        self._engine = create_engine(url, poolclass=NullPool, **options)
+        with self.lock("make the tables"):
+            # A server takes a hundred connections: many workers must not hold more than they use.
+            database = RDBStorage(self.address, engine_kwargs={"pool_size": 1, **options})
+        self._engine = database.engine
+        weakref.finalize(self, database.engine.dispose)  # Optuna itself would leave its connections open
+        return database
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

@@ -2,7 +2,8 @@
 
 import re
 import uuid
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -65,7 +66,8 @@ class TrackedStudy:
     @property
     def budget(self) -> Budget:
         """As it is now: a later command may have changed it."""
-        return Budget.model_validate_json(self.optuna.user_attrs["budget"])
+        with self.there():
+            return Budget.model_validate_json(self.optuna.user_attrs["budget"])
 
     def set_budget(self, budget: Budget) -> None:
         """Let the study go on until ``budget``.
@@ -97,8 +99,37 @@ class TrackedStudy:
         return self.storage.lock(self.name)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """Its trials, or those in some states."""
-        return self.optuna.get_trials(deepcopy=False, states=states or None)
+        """Its trials, or those in some states.
+
+        Raises:
+            StudyError: somebody has deleted the study.
+        """
+        with self.there():
+            return self.optuna.get_trials(deepcopy=False, states=states or None)
+
+    @contextmanager
+    def there(self) -> Iterator[None]:
+        """Around a look at the study, which somebody may have deleted, or renamed in Optuna's dashboard.
+
+        Raises:
+            StudyError: so it is.
+        """
+        try:
+            yield
+        except KeyError as error:
+            if self.name_in_storage() is not None:
+                raise
+            raise StudyError(
+                f"study {self.name!r} is not in {self.storage.shown} any more: it was deleted, or renamed in Optuna's "
+                "dashboard; its runs in MLflow are kept"
+            ) from error
+
+    def name_in_storage(self) -> str | None:
+        """``None``: it is not there any more."""
+        try:
+            return self.storage.optuna.get_study_name_from_id(self.optuna._study_id)
+        except KeyError:
+            return None
 
     def lead(self, session: str, liveness: Liveness) -> bool:
         """Become, or stay, the one command that writes the study's own run."""

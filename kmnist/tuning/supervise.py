@@ -11,11 +11,10 @@ from kmnist.errors import StudyError
 from kmnist.experiment import Run
 from kmnist.tuning.liveness import Liveness
 from kmnist.tuning.pool import Pool, Spawn
-from kmnist.tuning.storage import STORAGE_IS_AWAY
+from kmnist.tuning.retry import AWAY_SECONDS, STORAGE_IS_AWAY, wait_out
 from kmnist.tuning.study import TrackedStudy
 
 TICK_SECONDS = 0.5
-AWAY_SECONDS = 600.0  # that the storage may be away
 
 
 class Report(Protocol):
@@ -82,7 +81,7 @@ def supervise(
     """
     liveness = Liveness()
     leading: tuple[Report, _Clock] | None = None
-    ended, over = 0, False
+    before, over = 0, False
     try:
         with Pool(study, spawn, workers, say, above) as pool:
             working, answered = True, time.monotonic()
@@ -99,22 +98,26 @@ def supervise(
                 except STORAGE_IS_AWAY as error:
                     if time.monotonic() - answered > AWAY_SECONDS:
                         raise StudyError(f"storage {study.storage.shown} has not answered for long: {error}") from error
-                    liveness = Liveness()  # nobody could give a sign of life meanwhile
+                    liveness.forget()
                     time.sleep(TICK_SECONDS)
                     continue
                 answered = time.monotonic()
-                finished = sum(trial.state.is_finished() for trial in trials)
-                if finished > ended:
+                got = sum(len(trial.intermediate_values) + trial.state.is_finished() for trial in trials)
+                if got > before:
                     pool.forgive()
-                    ended = finished
+                    before = got
                 show(trials)
                 time.sleep(TICK_SECONDS)
             over = True
     finally:
         if leading is not None:
             report, clock = leading
-            clock.save()
-            report(study.trials(), final=over)  # who interrupts does not want to wait
+            if over:
+                wait_out(clock.save)
+                wait_out(lambda: report(study.trials(), final=True))
+            else:  # who interrupts does not want to wait
+                clock.save()
+                report(study.trials(), final=False)
 
 
 class _Clock:

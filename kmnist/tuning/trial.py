@@ -18,9 +18,9 @@ from kmnist.experiment.checkpointer import objective_value
 from kmnist.models.transfer import InitialWeights
 from kmnist.training.fit import Epoch
 from kmnist.tuning.claims import Claim, ClaimLost
+from kmnist.tuning.retry import STORAGE_IS_AWAY, wait_out
 from kmnist.tuning.runs import StartRun, TrialRun
 from kmnist.tuning.space import suggest
-from kmnist.tuning.storage import STORAGE_IS_AWAY
 
 MOST_DEATHS = 3  # of workers without an epoch between them: then the trial is to blame
 #: A disk, a server, a storage or a worker is at fault, not the settings: the trial stays, for a worker to go on with.
@@ -110,7 +110,7 @@ def _train(claim: Claim, run: TrialRun, means: Means) -> float:
     run.log_tags({record.TRIAL_STATE: TrialState.RUNNING.name})
     if (deaths := trial.user_attrs.get("deaths", 0)) >= MOST_DEATHS:
         raise KmnistError(f"the process of this trial died {deaths} times without an epoch; has it enough memory?")
-    config = suggest(trial, study.definition)
+    config = wait_out(lambda: suggest(claim.trial, study.definition), again=claim.refresh)
     if means.test is None and (earlier := _same_settings(claim)):
         return _repeat(earlier, claim, run, config)
     splits = means.splits_for(config)
@@ -141,7 +141,7 @@ def _train(claim: Claim, run: TrialRun, means: Means) -> float:
 
 def _same_settings(claim: Claim) -> FrozenTrial | None:
     """A complete trial with the settings of this one: with the same seed, too, it would come to the same."""
-    complete = claim.study.trials(TrialState.COMPLETE)
+    complete = wait_out(lambda: claim.study.trials(TrialState.COMPLETE))
     return next((trial for trial in complete if trial.params == claim.trial.params), None)
 
 
@@ -186,7 +186,7 @@ class _Pruning:
         if epoch.number == self._config.epochs:
             return  # nothing would be saved
         method = self._definition.method
-        if self._claim.trial.should_prune():
+        if wait_out(self._claim.trial.should_prune):
             raise Stopped(
                 f"pruned after epoch {epoch.number} by {method.pruner}: {method.metric} {self.value(epoch):.4f}"
             )

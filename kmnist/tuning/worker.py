@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from kmnist.config import TrainConfig
 from kmnist.data import Images, TrainingData
@@ -12,6 +13,7 @@ from kmnist.models.transfer import InitialWeights
 from kmnist.training.fit import Weights
 from kmnist.tuning.claims import Claim, ClaimLost, Nothing, claim, release
 from kmnist.tuning.liveness import Liveness, Session
+from kmnist.tuning.retry import STORAGE_IS_AWAY, wait_out
 from kmnist.tuning.runs import StartRun
 from kmnist.tuning.study import TrackedStudy
 from kmnist.tuning.trial import Means, run_trial
@@ -74,7 +76,13 @@ def work(
 
     means = Means(start_run, splits_for, test, initial, measure_load, worker.device, worker.threads)
     with Session(study.optuna, worker.id, worker.command) as session:
-        while (taken := claim(study, session.id, worker.id, liveness)) is not Nothing.LEFT:
+
+        def begin_anew() -> None:
+            liveness.forget()
+            release(study, worker.id, died=False)  # we may have been given a trial, and not have heard of it
+
+        take = partial(claim, study, session.id, worker.id, liveness)
+        while (taken := wait_out(take, again=begin_anew)) is not Nothing.LEFT:
             if not isinstance(taken, Claim):
                 time.sleep(POLL_SECONDS)
                 continue
@@ -83,5 +91,6 @@ def work(
             except ClaimLost:  # another goes on with it
                 continue
             except BaseException:
-                release(study, worker.id, died=False)
+                with suppress(*STORAGE_IS_AWAY):  # then the command releases it
+                    release(study, worker.id, died=False)
                 raise

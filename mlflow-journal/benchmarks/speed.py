@@ -64,11 +64,11 @@ class Bench:
         process, _ = begin(program, self.server.url, experiment, place, folder, **environment)
         assert process.stdout is not None
         printed = []
-        for line in process.stdout:
-            if on_line is not None:
-                on_line(line)
-            printed.append(line)
-        process.wait()
+        with process:
+            for line in process.stdout:
+                if on_line is not None:
+                    on_line(line)
+                printed.append(line)
         answers = [line for line in printed if line.startswith("{")]
         if not answers:
             raise RuntimeError(f"{what} {arguments} ended with {process.returncode}:\n{''.join(printed)[-3000:]}")
@@ -162,7 +162,8 @@ def points(bench: Bench) -> Iterator[str]:
         rows.append(((ended - found["began"]) / direct, found["megabytes"], whole, doubled, direct, found["logged"]))
     bench.server.kill()
     yield (
-        f"{count} points by log_metric: {_median(rows, 0):.2f} times direct log_batch of 1,000 ({_median(rows, 4):.1f} s), "
+        f"{count} points by log_metric: {_median(rows, 0):.2f} times direct log_batch of 1,000 "
+        f"({_median(rows, 4):.1f} s), "
         f"the calls themselves {_median(rows, 5):.1f} s; {min(row[2] for row in rows)} points there, "
         f"{sum(row[3] for row in rows)} doubled; {_median(rows, 1):.1f} MB more"
     )

@@ -9,22 +9,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
-
 from mlflow_journal.testing import Fault, FaultProxy, Kind, RunSnapshot, compare
+
+SERVED: Counter[str] = Counter()
 
 
 class _Upstream(BaseHTTPRequestHandler):
     """Answers with what it was sent, and counts."""
 
     protocol_version = "HTTP/1.1"
-    served: Counter[str] = Counter()
 
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
         body = self.rfile.read(length)
         if len(body) < length:  # half a request, as the real server sees it: nothing is done
             return
-        self.served[self.path] += 1
+        SERVED[self.path] += 1
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -38,7 +38,7 @@ class _Upstream(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def proxy() -> Iterator[FaultProxy]:
-    _Upstream.served.clear()
+    SERVED.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Upstream) as upstream:
         thread = threading.Thread(target=upstream.serve_forever, args=(0.01,))
         thread.start()
@@ -62,7 +62,7 @@ def test_a_connection_is_closed_before_or_after_the_server_has_done_it(
     proxy.inject(fault := Fault("POST /a", kind))
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         _post(proxy)
-    assert _Upstream.served["/a"] == served
+    assert SERVED["/a"] == served
     assert proxy.failed[fault] == 1
     proxy.heal()
     assert _post(proxy).content == b"x" * 5000
@@ -76,7 +76,7 @@ def test_somebody_else_answers(proxy: FaultProxy) -> None:
         page = _post(proxy, path)
         assert page.status_code == 200
         assert "<form" in page.text
-    assert not _Upstream.served
+    assert not SERVED
 
 
 def test_it_happens_to_the_requests_that_were_chosen(proxy: FaultProxy) -> None:

@@ -36,7 +36,10 @@ def _script(name: str, *needs: str, varying: str = r"(?!)", uncounted: str = r"(
 
 
 #: What depends on the clock, or on the machine's load.
-_TIMED = r"runtime|per_second|total_flos|training_step_time|_time$|logging_dir|output_dir|estimator\.html|cv_results|\.ckpt$|model\.p(kl|th)$"
+_TIMED = (
+    r"runtime|per_second|total_flos|training_step_time|_time$|logging_dir|output_dir|estimator\.html|cv_results"
+    r"|\.ckpt$|model\.p(kl|th)$"
+)
 PROGRAM_LIST = {
     program.name: (program, needs)
     for program, needs in (

@@ -58,7 +58,7 @@ def losses(arch: str) -> list[str]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    print("arithmetic", torch.__version__.partition("+")[0], arithmetic())
+    print("arithmetic", arithmetic())
     for arch in ARCHS:
         print(arch, *losses(arch))
 

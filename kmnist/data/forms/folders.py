@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import compress
 from pathlib import Path
 
 from kmnist.data.forms.found import Found, Item, PicturePart
@@ -32,6 +33,11 @@ def find(path: Path) -> Found | None:
         return None
     parents = [os.path.dirname(found) for found in paths]  # noqa: PTH120 - a Path would take ten times as long
     inside = {parent: Path(parent).relative_to(root).parts for parent in set(parents)}
+    # Hidden folders are those of programs: .git, .ipynb_checkpoints, .thumbnails.
+    shown = [not any(part.startswith(HIDDEN) for part in inside[parent]) for parent in parents]
+    paths, parents = list(compress(paths, shown)), list(compress(parents, shown))
+    if not paths:
+        return None
     arranged = arrange([inside[parent] for parent in parents], str(path))
     notes = [str(skipped)] if str(skipped) else []
     if arranged.left_out:

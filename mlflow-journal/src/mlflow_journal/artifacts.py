@@ -52,17 +52,25 @@ class JournalArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow has 
         self.process.write_artifact(self.artifact_uri, Path(local_dir), artifact_path or "")
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
-        """What lies in a folder; where the server is away, what of it is pending."""
+        """What lies in a folder; where the server is away, what this process knows of it.
+
+        Raises:
+            ServerAway: the server is away, and the folder may hold what this process does not know.
+        """
+        kept, folder = self.process.kept, path or ""
         try:
-            return list(self._sent().list_artifacts(path))
+            found = list(self._sent().list_artifacts(path))
         except (ServerAway, Unresolved):
-            pending = self._pending()
-            if not pending:
+            known = kept.listing(self.artifact_uri, folder)
+            if known is None:
                 raise
-            return _listing(pending, path or "")
+            both = {info.path: info for info in [*known, *_listing(self._pending(), folder)]}
+            found = [both[name] for name in sorted(both)]
+        kept.listed(self.artifact_uri, folder, found)
+        return found
 
     def download_artifacts(self, artifact_path: str, dst_path: str | None = None) -> str:
-        """A file or folder as a local copy; where the server is away, of what is pending."""
+        """A file or folder as a local copy; where the server is away, of what is pending or kept."""
         try:
             return str(self._sent().download_artifacts(artifact_path, dst_path))
         except (ServerAway, Unresolved):
@@ -71,6 +79,8 @@ class JournalArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow has 
                 for path, source in self._pending().items()
                 if not artifact_path or path == artifact_path or path.startswith(f"{artifact_path.rstrip('/')}/")
             }
+            if not inside and (copy := self.process.kept.copy(self.artifact_uri, artifact_path)):
+                inside = {artifact_path: copy}
             if not inside:
                 raise
             target = Path(dst_path or tempfile.mkdtemp())

@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlflow_journal.errors import JournalFull, Unsendable
-from mlflow_journal.files import FolderLock, Line, Position, Reader, Segments, refuse_links, replace_file, segment_numbers
+from mlflow_journal.files import (
+    FolderLock,
+    Line,
+    Position,
+    Reader,
+    Segments,
+    refuse_links,
+    replace_file,
+    segment_numbers,
+)
 from mlflow_journal.offset import SENT, read_offset, write_offset
 from mlflow_journal.payloads import Payloads
 
@@ -176,7 +185,7 @@ class Journal:
 
     def dead_letters(self) -> Iterator[Entry]:
         """What is set aside, oldest first."""
-        return (readread_entry(line) for line in self._lines(self.aside, self._aside_start))
+        return (read_entry(line) for line in self._lines(self.aside, self._aside_start))
 
     def revise(self, handle: Callable[[list[Entry]], list[Entry]], most: int = 1000) -> None:
         """Give all that is set aside to ``handle``, some at a time; what it gives back stays aside.
@@ -188,7 +197,7 @@ class Journal:
         start = self.aside.end
         gone: list[Record] = []
         while position < old_end:
-            window = [readread_entry(line) for line in self.aside.read(position, most) if line.start < old_end]
+            window = [read_entry(line) for line in self.aside.read(position, most) if line.start < old_end]
             if not window:
                 break
             left = handle(window)
@@ -317,7 +326,7 @@ def read_about(folder: Path) -> Record:
 
 def delete_journal(folder: Path) -> None:
     """Delete the files of a journal, and no others; the lock goes last."""
-    for name in ("records", "aside", "payloads"):
+    for name in ("records", "aside", "payloads", "kept"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (SENT, f".{SENT}.new", "tagged.json", ".tagged.json.new", ABOUT, "lock"):
         (folder / name).unlink(missing_ok=True)

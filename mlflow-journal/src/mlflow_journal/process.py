@@ -16,6 +16,7 @@ from mlflow_journal.errors import JournalFull, ServerAway
 from mlflow_journal.files import Position
 from mlflow_journal.identities import Identities
 from mlflow_journal.journal import Journal
+from mlflow_journal.kept import KeptFiles
 from mlflow_journal.mirror import Mirror
 from mlflow_journal.operations import LogArtifact, Operation, Target
 from mlflow_journal.sender import Sender
@@ -43,12 +44,13 @@ class Process:
         self.server = Server(address)
         self.identities = Identities(self.folder)
         self.mirror = Mirror(self.identities)
+        self.kept = KeptFiles()
         self.sender = Sender(self.folder, self.target)
         self.warned_full = False
         self._journal: Journal | None = None
         self._written: dict[str, Position] = {}
         self._mutex = threading.Lock()
-        self._away_until = 0.0
+        self._away_at = -AWAY_SECONDS  # when a read found the server away, by the monotonic clock
 
     def target(self, journal: Journal) -> Target:
         """Where a journal is sent."""
@@ -104,6 +106,7 @@ class Process:
                 print(f"mlflow-journal: artifacts are dropped from here on: {error.message}", file=sys.stderr)
                 self.warned_full = True
             return
+        self.kept.wrote(artifact_uri, folder, source, self.journal.folder / "kept")
         self.write(LogArtifact(artifact_uri, self.mirror.owner(artifact_uri), folder, payload))
 
     def flush(self, *subjects: str, seconds: float) -> bool:
@@ -127,7 +130,9 @@ class Process:
     @property
     def is_away(self) -> bool:
         """Whether the server was away a moment ago."""
-        return self.sender.trouble is not None or time.monotonic() < self._away_until
+        return self.sender.trouble is not None or (
+            time.monotonic() < self._away_at + AWAY_SECONDS and self.sender.reached_at < self._away_at
+        )
 
     def finish(self) -> None:
         """The program ends: wait a while for what is left, and say in one line what still is."""
@@ -159,9 +164,9 @@ class Process:
             with patience(seconds, repeat=repeat):
                 answer = question()
         except ServerAway:
-            self._away_until = time.monotonic() + AWAY_SECONDS
+            self._away_at = time.monotonic()
             raise
-        self._away_until = 0.0
+        self._away_at = -AWAY_SECONDS
         return answer
 
     def forget(self) -> None:
@@ -195,9 +200,7 @@ class Process:
         about = {"address": redact(self.address), "pid": os.getpid(), "program": " ".join(sys.argv[:1])}
         name = f"j-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            return Journal(
-                self.folder / name, about, self.settings.max_bytes, sync_always=self.settings.sync_always
-            )
+            return Journal(self.folder / name, about, self.settings.max_bytes, sync_always=self.settings.sync_always)
         except OSError as error:
             raise JournalFull(
                 f"no journal can be made in {self.folder}: {error.strerror or error}; make room there, let it be "
@@ -235,7 +238,8 @@ def address_folder(folder: Path, address: str) -> Path:
 
 def flush_all(seconds: float) -> bool:
     """Wait until all has arrived, for so long as something does."""
-    return all([process.arrive(seconds) for process in list(_processes.values())])
+    left = [process for process in list(_processes.values()) if not process.arrive(seconds)]
+    return not left
 
 
 def finish_all() -> None:

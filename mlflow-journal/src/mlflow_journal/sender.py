@@ -13,7 +13,7 @@ from mlflow_journal.delivery import Delivery
 from mlflow_journal.errors import ServerAway
 from mlflow_journal.files import Position
 from mlflow_journal.journal import Busy, Journal
-from mlflow_journal.operations import Target
+from mlflow_journal.operations import Operation, Target
 from mlflow_journal.retry import ASIDE_SECONDS, MOST_ASIDE_SECONDS, Backoff
 
 #: What follows within this time travels in the same request.
@@ -32,6 +32,7 @@ class Sender:
 
     Attributes:
         trouble: why the server takes nothing now; ``None``: it does, or has not been asked.
+        reached_at: when it last took something, by the monotonic clock.
     """
 
     def __init__(self, folder: Path, target: Callable[[Journal], Target]) -> None:
@@ -43,17 +44,19 @@ class Sender:
         self._thread: threading.Thread | None = None
         self._mutex = threading.Lock()
         self._aside_backoff = Backoff(ASIDE_SECONDS, MOST_ASIDE_SECONDS)
-        self._retry_at = 0.0
+        self._retry_at: float | None = None
+        self._older_adopted = False
         self._adopt_at = 0.0
         self._refused: dict[Path, float] = {}
         self._rounds = 0
         self.trouble: str | None = None
+        self.reached_at = 0.0
 
     def start(self, own: Journal | None = None) -> None:
         """Begin to send; ``own`` is the journal of this process."""
         with self._mutex:
             if own is not None:
-                self._own = Delivery(own, self._target(own), self._stop)
+                self._own = Delivery(own, self._target(own), self._stop, self._arrived)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="mlflow-journal", daemon=True)
                 self._thread.start()
@@ -116,7 +119,9 @@ class Sender:
                 self.trouble = None
                 backoff.reset()
                 if not moved:
-                    pause = min(1.0, max(0.05, min(self._retry_at, self._adopt_at) - time.monotonic()))
+                    pause = min(
+                        1.0, max(0.05, min(self._retry_at or self._adopt_at, self._adopt_at) - time.monotonic())
+                    )
             except ServerAway as error:
                 self.trouble = str(error.message)
                 pause = backoff.next(error.retry_after)
@@ -149,30 +154,31 @@ class Sender:
         Raises:
             ServerAway: the server takes nothing.
         """
+        self._adopt_older()
         own, moved = self._own, False
         if own is not None:
             moved = own.step()
-            now = time.monotonic()
-            if own.journal.aside_count and now >= self._retry_at:
-                if self._retry_at:
+            if not own.journal.aside_count:
+                self._retry_at = None
+                self._aside_backoff.reset()
+            elif self._retry_at is None or time.monotonic() >= self._retry_at:
+                if self._retry_at is not None:
                     own.retry_aside()
                 self._retry_at = time.monotonic() + self._aside_backoff.next()
-            elif not own.journal.aside_count:
-                self._retry_at = 0.0
-                self._aside_backoff.reset()
             own.tell_missing()
-        if not self._retry_at:
-            retry_at = float("inf")
-        else:
-            retry_at = self._retry_at
         if not moved and time.monotonic() >= self._adopt_at:
             self._adopt_at = time.monotonic() + ADOPT_SECONDS
             self.adopt()
-        self._retry_at = 0.0 if retry_at == float("inf") else retry_at
         return moved
 
-    def adopt(self) -> None:
-        """Send the journals that dead processes left behind.
+    def _adopt_older(self) -> None:
+        """What earlier processes have left comes before what this one writes of the same runs."""
+        if not self._older_adopted and self._own is not None:
+            self.adopt(before=self._own.journal.folder.name)
+            self._older_adopted = True
+
+    def adopt(self, before: str = "") -> None:
+        """Send the journals that dead processes left behind; with ``before``, those that are older.
 
         Raises:
             ServerAway: the server takes nothing.
@@ -180,6 +186,8 @@ class Sender:
         own = self._own.journal.folder if self._own else None
         for folder in sorted(self._folder.glob(JOURNALS)):
             if folder == own or self._stop.is_set() or time.monotonic() < self._refused.get(folder, 0.0):
+                continue
+            if before and folder.name >= before:
                 continue
             if not (folder / "records").is_dir():
                 continue
@@ -189,19 +197,22 @@ class Sender:
                 continue
             try:
                 self._send_all(journal)
-            finally:
                 if not journal.is_empty:
                     self._refused[folder] = time.monotonic() + ADOPT_REFUSED_SECONDS
+            finally:
                 journal.close()
 
     def _send_all(self, journal: Journal) -> None:
-        delivery = Delivery(journal, self._target(journal), self._stop)
+        delivery = Delivery(journal, self._target(journal), self._stop, self._arrived)
         while delivery.step() and not self._stop.is_set():
-            if self._own is not None:
-                self._own.step()  # what this process writes does not wait for what others left
+            pass
         if journal.aside_count:
             delivery.retry_aside()
         delivery.tell_missing()
+
+    def _arrived(self, operation: Operation) -> None:
+        """The server is there: who waited for this may ask it at once."""
+        self.trouble, self.reached_at = None, time.monotonic()
 
     def _tell_waiting(self) -> None:
         own = self._own

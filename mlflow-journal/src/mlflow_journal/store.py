@@ -85,7 +85,7 @@ class JournalStore(DirectStore):
 
     def log_metric(self, run_id: str, metric: Any) -> None:
         """Journal a metric."""
-        _validated(_validate_run_id, run_id)
+        _validated_run(run_id)
         _validated(_validate_metric, metric.key, metric.value, metric.timestamp, metric.step)
         row = metric_row(metric)
         here = self.process
@@ -94,20 +94,20 @@ class JournalStore(DirectStore):
 
     def log_param(self, run_id: str, param: Any) -> None:
         """Journal a parameter."""
-        _validated(_validate_run_id, run_id)
+        _validated_run(run_id)
         param = _validated(_validate_param, param.key, param.value) or param
         self._refuse_changes(run_id, [param])
         self.process.write(LogBatch(run_id, [], {param.key: param.value or ""}, {}))
 
     def set_tag(self, run_id: str, tag: Any) -> None:
         """Journal a tag."""
-        _validated(_validate_run_id, run_id)
+        _validated_run(run_id)
         tag = _validated(_validate_tag, tag.key, tag.value) or tag
         self.process.write(LogBatch(run_id, [], {}, {tag.key: tag.value or ""}))
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Journal that a tag goes."""
-        _validated(_validate_run_id, run_id)
+        _validated_run(run_id)
         known = self.process.mirror.run(run_id)
         if known is not None and key not in known.data.tags:
             _refuse("RESOURCE_DOES_NOT_EXIST", f"No tag with name: {key} in run with id {run_id}")
@@ -183,6 +183,7 @@ class JournalStore(DirectStore):
             asked = CreateRun(provisional, parts[0], made.user_id, made.start_time, parts[1], name)
             run = asked.make_run(self.process.server, tried=CREATION_TAG in given)
             self.process.mirror.learn_run(run)
+            self.process.kept.begin(run.info.artifact_uri)
             return run
 
         return self._create(made, make, lambda: self.process.mirror.run(provisional))
@@ -301,7 +302,13 @@ class JournalStore(DirectStore):
         return self._read((run_id,), ask, lambda: PagedList(known(), None) if here.mirror.run(run_id) else None)
 
     def _search_runs(
-        self, experiment_ids: Any, filter_string: Any, run_view_type: Any, max_results: Any, order_by: Any, page_token: Any
+        self,
+        experiment_ids: Any,
+        filter_string: Any,
+        run_view_type: Any,
+        max_results: Any,
+        order_by: Any,
+        page_token: Any,
     ) -> Any:
         """Runs; where the server is away, those that this process knows."""
         here = self.process
@@ -397,7 +404,13 @@ def _validated(validate: Callable[..., T], *arguments: Any) -> T:
         raise RestException({"error_code": error.error_code, "message": error.message}) from None
 
 
+def _validated_run(run_id: Any) -> None:
+    """What can be no id is one of no run."""
+    try:
+        _validate_run_id(run_id)
+    except (MlflowException, TypeError):
+        _refuse("RESOURCE_DOES_NOT_EXIST", f"Run with id={run_id} not found")
+
+
 def _refuse(code: str, message: str) -> NoReturn:
     raise RestException({"error_code": code, "message": message})
-
-

@@ -66,12 +66,13 @@ def execute(
     process, _ = begin(program, url, experiment, folder, journal, **environment)
     assert process.stdout is not None
     began, printed, called = time.monotonic(), list[str](), list[threading.Thread]()
-    for line in process.stdout:
-        printed.append(line)
-        if at_mark is not None and not called and line.startswith(MARK):
-            called.append(threading.Thread(target=at_mark))
-            called[0].start()
-    status = process.wait()
+    with process:
+        for line in process.stdout:
+            printed.append(line)
+            if at_mark is not None and not called and line.startswith(MARK):
+                called.append(threading.Thread(target=at_mark))
+                called[0].start()
+    status = process.returncode
     ended = int(time.time() * 1000)
     for thread in called:
         thread.join()
@@ -113,7 +114,7 @@ def plain_environment() -> dict[str, str]:
 def sync(journal: Path, url: str) -> subprocess.CompletedProcess[str]:
     """``mlflow-journal sync``: send what is left in the journals below a folder to their servers."""
     return subprocess.run(
-        [sys.executable, "-m", "mlflow_journal", "sync"],
+        [str(Path(sys.executable).with_name("mlflow-journal")), "sync"],
         env={**plain_environment(), "MLFLOW_JOURNAL_DIR": str(journal), "MLFLOW_TRACKING_URI": url},
         capture_output=True,
         text=True,

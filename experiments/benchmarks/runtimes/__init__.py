@@ -1,0 +1,1 @@
+"""Whether an exported model answers the same in every runtime that reads ONNX."""
