@@ -72,7 +72,7 @@ def test_all_that_makes_an_answer_is_in_the_metadata(tmp_path: Path) -> None:
     assert DataSpec.from_json(about["data"]) == SPEC
     assert about["classes"][1] == {"text": "ki", "glyph": "き"}
     assert about["temperature"] == 1.7
-    assert about["preparation"]["ink"] == "light on dark"
+    assert about["preparation"]["form"] == "light ink on dark that fills the frame, as in KMNIST"
     assert (about["preparation"]["height"], about["preparation"]["width"]) == (28, 28)
     # Its calibration is applied to the file's output, which changes nothing more, and says what is unsure.
     calibration, pixels = Calibration.from_json(about["calibration"]), pixels_of(50)

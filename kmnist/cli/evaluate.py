@@ -47,7 +47,7 @@ def evaluate(
     split
         of a data set; valid and train: as the model's own training split it
     raw
-        take pictures as they are: 28 x 28, light on dark, as in KMNIST
+        take pictures as they are: of the size of the training images, and looking as they do
     leave_out
         a label of your pictures that the model does not know; repeat it for several
     tta

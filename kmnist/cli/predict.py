@@ -49,7 +49,7 @@ def predict(
     format
         table, json (a line each) or csv
     raw
-        take the pictures as they are: 28 x 28, light on dark, as in KMNIST
+        take the pictures as they are: of the size of the training images, and looking as they do
     shard
         2/8: of every eight pictures, in their order, the second only; eight machines take them all, and none twice
     out

@@ -8,7 +8,7 @@ from kmnist.pictures.look import Looks, look_at
 
 AUTO = "auto"
 KINDS = (AUTO, KMNIST, INK, WHOLE_PICTURE)
-LOOKED_AT = 2_000  # pictures, evenly among all
+LOOKED_AT = 500  # pictures, evenly among all
 ALIKE = 0.9  # of the pictures that must have paper of one level and ink of one polarity
 MOST_SPREAD, MOST_APART = 24, 48  # levels: within a rim, and between the paper of pictures
 

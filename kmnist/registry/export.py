@@ -119,8 +119,8 @@ def _metadata(saved: SavedNetwork) -> dict[str, str]:
             "height": height,
             "width": width,
             "values": [0, 255],
-            "ink": "light on dark",
-            "function": "kmnist.inference.to_kmnist",
+            "form": str(spec.form),  # its values are in "data"
+            "function": "kmnist.inference.prepare_picture",
         },
     }
     return {name: json.dumps(value, ensure_ascii=False) for name, value in about.items()}
