@@ -130,7 +130,7 @@ def test_a_command_whose_terminal_is_closed_ends_its_runs(command: list[str], st
 
 @pytest.mark.long
 def test_nohup_is_respected(store: str, tmp_path: Path) -> None:
-    command = ["train", "--dataset", "sample", "--hidden", "16", "--epochs", "300", "--no-diagnostics"]
+    command = ["train", "--dataset", "sample", "--hidden", "16", "--epochs", "40", "--no-diagnostics"]
     process = subprocess.Popen(
         ["nohup", sys.executable, "-m", "kmnist", *command], cwd=tmp_path, env=environment(store), stdout=-3, stderr=-3
     )
