@@ -82,9 +82,10 @@ def in_a_terminal(command: list[str], folder: Path, store: str) -> Iterator[Term
     finally:
         with suppress(psutil.NoSuchProcess):
             children = psutil.Process(terminal.process.pid).children(recursive=True)
-        for process in (terminal.process, *children):
-            with suppress(ProcessLookupError, psutil.NoSuchProcess):
-                process.kill()
+        terminal.process.kill()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         terminal.process.wait()
 
 
