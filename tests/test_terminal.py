@@ -82,11 +82,10 @@ def in_a_terminal(command: list[str], folder: Path, store: str) -> Iterator[Term
     finally:
         with suppress(psutil.NoSuchProcess):
             children = psutil.Process(terminal.process.pid).children(recursive=True)
+        terminal.process.kill()
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
-        with suppress(ProcessLookupError):
-            terminal.process.kill()
         terminal.process.wait()
 
 
@@ -132,7 +131,7 @@ def test_a_command_whose_terminal_is_closed_ends_its_runs(command: list[str], st
 
 @pytest.mark.long
 def test_nohup_is_respected(store: str, tmp_path: Path) -> None:
-    command = ["train", "--dataset", "sample", "--hidden", "16", "--epochs", "300", "--no-diagnostics"]
+    command = ["train", "--dataset", "sample", "--hidden", "16", "--epochs", "40", "--no-diagnostics"]
     process = subprocess.Popen(
         ["nohup", sys.executable, "-m", "kmnist", *command], cwd=tmp_path, env=environment(store), stdout=-3, stderr=-3
     )
