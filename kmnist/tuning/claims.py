@@ -128,6 +128,8 @@ class Claim:
         """The trial as it is now, which stays so within the block."""
         with self.study.lock():
             with self.study.there():
+                if self.study.storage.is_file:  # a journal has the trials of a study that was deleted, too
+                    self.study.storage.optuna.get_study_name_from_id(self.study.optuna._study_id)
                 now = self.study.storage.optuna.get_trial(self.trial._trial_id)
             if now.state not in may_be or now.user_attrs.get("worker") != self.worker:
                 raise ClaimLost(f"worker {self.worker} was silent for long: another has trial {self.number} now")
