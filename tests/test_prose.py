@@ -14,7 +14,6 @@ STIFF = {
     "docs/how-to/ray.md",
     "docs/how-to/serve.md",
     "docs/how-to/tune.md",
-    "docs/measured/faults.md",
 }
 PLAIN = [page for page in PAGES if str(page.relative_to(ROOT)) not in STIFF]
 
