@@ -114,7 +114,9 @@ def test_numbers_that_json_has_not_are_words() -> None:
 
 def test_a_later_write_leaves_nothing_of_what_it_replaces() -> None:
     tags = LogBatch("run", [["m", 1.0, 1, 1]], {}, {"a": "1", "b": "1"})
-    assert tags.superseded_by(LogBatch("run", [], {}, {"a": "2"})) == LogBatch("run", [["m", 1.0, 1, 1]], {}, {"b": "1"})
+    assert tags.superseded_by(LogBatch("run", [], {}, {"a": "2"})) == LogBatch(
+        "run", [["m", 1.0, 1, 1]], {}, {"b": "1"}
+    )
     assert tags.superseded_by(LogBatch("other", [], {}, {"a": "2"})) is tags
     assert LogBatch("run", [], {}, {"a": "1"}).superseded_by(DeleteTag("run", "a")) is None
     assert DeleteTag("run", "a").superseded_by(LogBatch("run", [], {}, {"a": "2"})) is None
@@ -139,7 +141,10 @@ def test_provisional_ids_have_a_form_of_their_own_and_are_found_in_any_text(tmp_
         identities.resolve(f"a tag that names {run}")
     identities.record(run, "real")
     Identities(tmp_path).record(model, "m-real")
-    assert identities.resolve(json.dumps({"run": run, "uri": f"models:/{model}"})) == '{"run": "real", "uri": "models:/m-real"}'
+    assert (
+        identities.resolve(json.dumps({"run": run, "uri": f"models:/{model}"}))
+        == '{"run": "real", "uri": "models:/m-real"}'
+    )
     assert identities.canonical(run) == "real"
 
 

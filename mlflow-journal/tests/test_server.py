@@ -307,7 +307,7 @@ def test_without_the_variable_mlflow_is_as_it_was(running: Server, tmp_path: Pat
     code = """
     import sys, mlflow
     client = mlflow.MlflowClient()
-    run = client.create_run("0")
+    run = client.create_run(client.create_experiment("plain"))
     client.log_text(run.info.run_id, "x", "x.txt")
     stores = client._tracking_client.store, client._get_registry_client().store
     repository = client._tracking_client._get_artifact_repo(run.info.run_id)

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from mlflow_journal import plugin as _plugin  # registers what waits at the end of the program
+import mlflow_journal.plugin  # noqa: F401  # registers what waits at the end of the program
 
 __all__ = ["__version__", "enable", "flush"]
 __version__ = "0.1.0"

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 
-class JournalError(MlflowException):  # type: ignore[misc]  # MLflow has no types
+class JournalError(MlflowException):
     """The journal cannot take a call. A program that catches MLflow's exceptions catches this one too."""
 
 

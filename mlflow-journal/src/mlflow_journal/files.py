@@ -1,4 +1,4 @@
-"""Files on disk: a queue of lines in segments that only grow, a lock for life, and a file that is replaced as a whole."""
+"""Files on disk: a queue of lines in segments that only grow, a lock for life, a file that is replaced whole."""
 
 import errno
 import fcntl

@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlflow_journal.errors import JournalFull, Unsendable
-from mlflow_journal.files import FolderLock, Line, Position, Reader, Segments, refuse_links, replace_file, segment_numbers
+from mlflow_journal.files import (
+    FolderLock,
+    Line,
+    Position,
+    Reader,
+    Segments,
+    refuse_links,
+    replace_file,
+    segment_numbers,
+)
 from mlflow_journal.offset import SENT, read_offset, write_offset
 from mlflow_journal.payloads import Payloads
 

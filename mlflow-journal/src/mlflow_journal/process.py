@@ -238,7 +238,8 @@ def address_folder(folder: Path, address: str) -> Path:
 
 def flush_all(seconds: float) -> bool:
     """Wait until all has arrived, for so long as something does."""
-    return all([process.arrive(seconds) for process in list(_processes.values())])
+    left = [process for process in list(_processes.values()) if not process.arrive(seconds)]
+    return not left
 
 
 def finish_all() -> None:

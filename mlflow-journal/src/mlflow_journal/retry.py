@@ -23,7 +23,7 @@ class Backoff:
         """The seconds to wait now; ``at_least``: what the server asked for."""
         pause = min(self.most, self.first * 2 ** min(self.failures, 30))
         self.failures += 1
-        return max(at_least, pause * random.uniform(0.8, 1.0))
+        return float(max(at_least, pause * random.uniform(0.8, 1.0)))
 
     def reset(self) -> None:
         """It worked."""

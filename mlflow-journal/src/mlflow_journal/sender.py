@@ -119,7 +119,9 @@ class Sender:
                 self.trouble = None
                 backoff.reset()
                 if not moved:
-                    pause = min(1.0, max(0.05, min(self._retry_at or self._adopt_at, self._adopt_at) - time.monotonic()))
+                    pause = min(
+                        1.0, max(0.05, min(self._retry_at or self._adopt_at, self._adopt_at) - time.monotonic())
+                    )
             except ServerAway as error:
                 self.trouble = str(error.message)
                 pause = backoff.next(error.retry_after)

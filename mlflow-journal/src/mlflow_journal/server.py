@@ -83,7 +83,9 @@ def _try(creds: Any, endpoint: str, method: str, body: Any, seconds: float) -> d
     if answer.status_code in AWAY_CODES or answer.status_code >= 500:
         raise ServerAway(f"{_host(creds)} answers {answer.status_code}: {answer.text[:200]}", _retry_after(answer))
     if content is None:
-        raise ServerAway(f"{_host(creds)} answers {answer.status_code}, but not as an MLflow server: {answer.text[:80]}")
+        raise ServerAway(
+            f"{_host(creds)} answers {answer.status_code}, but not as an MLflow server: {answer.text[:80]}"
+        )
     if answer.status_code != 200:
         raise RestException(content)
     return content
@@ -185,7 +187,9 @@ def _refuse_redirect(answer: Any, method: str) -> None:
     """A redirect that turns a write into a read, to a login page for example, is no success."""
     lost = [step.status_code for step in answer.history if step.status_code in (301, 302, 303)]
     if lost and method != "GET":
-        raise ServerAway(f"the request was redirected ({lost[0]}) to {answer.url.partition('?')[0]}, which does not take it")
+        raise ServerAway(
+            f"the request was redirected ({lost[0]}) to {answer.url.partition('?')[0]}, which does not take it"
+        )
 
 
 def _json(answer: Any) -> dict[str, Any] | None:

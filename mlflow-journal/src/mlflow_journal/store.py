@@ -85,7 +85,7 @@ class JournalStore(DirectStore):
 
     def log_metric(self, run_id: str, metric: Any) -> None:
         """Journal a metric."""
-        _validated(_validate_run_id, run_id)
+        _validated_run(run_id)
         _validated(_validate_metric, metric.key, metric.value, metric.timestamp, metric.step)
         row = metric_row(metric)
         here = self.process
@@ -94,20 +94,20 @@ class JournalStore(DirectStore):
 
     def log_param(self, run_id: str, param: Any) -> None:
         """Journal a parameter."""
-        _validated(_validate_run_id, run_id)
+        _validated_run(run_id)
         param = _validated(_validate_param, param.key, param.value) or param
         self._refuse_changes(run_id, [param])
         self.process.write(LogBatch(run_id, [], {param.key: param.value or ""}, {}))
 
     def set_tag(self, run_id: str, tag: Any) -> None:
         """Journal a tag."""
-        _validated(_validate_run_id, run_id)
+        _validated_run(run_id)
         tag = _validated(_validate_tag, tag.key, tag.value) or tag
         self.process.write(LogBatch(run_id, [], {}, {tag.key: tag.value or ""}))
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Journal that a tag goes."""
-        _validated(_validate_run_id, run_id)
+        _validated_run(run_id)
         known = self.process.mirror.run(run_id)
         if known is not None and key not in known.data.tags:
             _refuse("RESOURCE_DOES_NOT_EXIST", f"No tag with name: {key} in run with id {run_id}")
@@ -402,6 +402,14 @@ def _validated(validate: Callable[..., T], *arguments: Any) -> T:
         raise
     except MlflowException as error:
         raise RestException({"error_code": error.error_code, "message": error.message}) from None
+
+
+def _validated_run(run_id: Any) -> None:
+    """What can be no id is one of no run."""
+    try:
+        _validate_run_id(run_id)
+    except (MlflowException, TypeError):
+        _refuse("RESOURCE_DOES_NOT_EXIST", f"Run with id={run_id} not found")
 
 
 def _refuse(code: str, message: str) -> NoReturn:

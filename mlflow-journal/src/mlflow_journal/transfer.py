@@ -1,10 +1,11 @@
-"""What waits on this disk, of all processes and addresses: to be listed, sent, dropped, and carried to another machine."""
+"""What waits on this disk, of all processes: to be listed, sent, dropped, and carried to another machine."""
 
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mlflow_journal.delivery import Delivery
@@ -175,11 +176,15 @@ def drop(root: Path, subject: str) -> int:
                         journal.dead_letter(entry.record, "kept while other records were dropped")
                 journal.ack(window[-1].end, [entry.record for entry in gone])
             before = journal.aside_count
-            journal.revise(lambda some: [one for one in some if operation(one.record).subject not in names])
+            journal.revise(partial(_without, names))
             count += before - journal.aside_count
         finally:
             journal.close()
     return count
+
+
+def _without(names: set[str], window: list[Entry]) -> list[Entry]:
+    return [entry for entry in window if operation(entry.record).subject not in names]
 
 
 def export(root: Path, archive: Path) -> int:

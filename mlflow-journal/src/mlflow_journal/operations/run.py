@@ -75,14 +75,18 @@ class LogBatch(Operation):
         steps = sorted({row[3] for row in self.metrics})
         at = f" of step {steps[0]}" if len(steps) == 1 else f" of steps {steps[0]} to {steps[-1]}" if steps else ""
         parts = [f"metrics {_some(keys)}{at}" if keys else ""]
-        parts += [f"{name} {_some(list(part))}" for name, part in (("params", self.params), ("tags", self.tags)) if part]
+        parts += [
+            f"{name} {_some(list(part))}" for name, part in (("params", self.params), ("tags", self.tags)) if part
+        ]
         return ", ".join(part for part in parts if part) or "an empty batch"
 
     def superseded_by(self, later: Operation) -> Operation | None:
         """Tags that were set or deleted later are not set again."""
         if later.subject != self.run_id or not self.tags:
             return self
-        newer = later.tags.keys() if isinstance(later, LogBatch) else {later.key} if isinstance(later, DeleteTag) else ()
+        newer = (
+            later.tags.keys() if isinstance(later, LogBatch) else {later.key} if isinstance(later, DeleteTag) else ()
+        )
         left = replace(self, tags={key: text for key, text in self.tags.items() if key not in newer})
         return left if left.tags or left.params or left.metrics else None
 
