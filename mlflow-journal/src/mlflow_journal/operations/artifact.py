@@ -12,8 +12,9 @@ from mlflow_journal.identities import ARTIFACTS, PROVISIONAL
 from mlflow_journal.operations.base import Operation, Target
 from mlflow_journal.payloads import tree_files
 
-#: Files that MLflow writes the ids of run and model into.
+#: Where the files of a run or model lie that has no id of the server's yet.
 PROVISIONAL_ROOT = re.compile(re.escape(ARTIFACTS) + r"[\w-]+/artifacts")
+#: Files that MLflow writes the ids of run and model into.
 WITH_IDS = {"MLmodel", "registered_model_meta"}
 
 
