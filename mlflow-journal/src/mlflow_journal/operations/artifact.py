@@ -1,6 +1,7 @@
 """Files of a run or of a logged model."""
 
 import posixpath
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +12,8 @@ from mlflow_journal.identities import ARTIFACTS, PROVISIONAL
 from mlflow_journal.operations.base import Operation, Target
 from mlflow_journal.payloads import tree_files
 
+#: Where the files of a run or model lie that has no id of the server's yet.
+PROVISIONAL_ROOT = re.compile(re.escape(ARTIFACTS) + r"[\w-]+/artifacts")
 #: Files that MLflow writes the ids of run and model into.
 WITH_IDS = {"MLmodel", "registered_model_meta"}
 
@@ -85,4 +88,7 @@ def name_ids(path: Path, target: Target) -> None:
     if path.name in WITH_IDS and path.stat().st_size < 2**20:
         text = path.read_text(errors="surrogateescape")
         if PROVISIONAL.search(text):
-            replace_file(path, target.identities.resolve(text).encode(errors="surrogateescape"), force=True)
+            text = target.identities.resolve(text)
+            for root in set(PROVISIONAL_ROOT.findall(text)):  # MLmodel names the place of its files, too
+                text = text.replace(root, real_root(root, target))
+            replace_file(path, text.encode(errors="surrogateescape"), force=True)
