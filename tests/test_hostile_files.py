@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -124,6 +125,7 @@ def test_a_tampered_checkpoint_is_one_message(
 
 
 def rejected_by_every_command(path: Path, kmnist_command: Command) -> None:
+    Image.new("L", (28, 28)).save("x.png")
     began = time.process_time()
     for arguments in (["train", "--resume", "abc"], ["predict", "x.png", "--model", str(path)]):
         done = kmnist_command(*arguments)
