@@ -147,7 +147,7 @@ def _experiment(program: Program) -> str:
 def test_server_is_up(name: str, stage: Stage, tmp_path: Path) -> None:
     program = _program(name)
     experiment = _experiment(program)
-    outcome = execute(program, stage.server.url, experiment, tmp_path, tmp_path / "journal", **EXIT_SECONDS)
+    outcome = execute(program, stage.server.url, experiment, tmp_path, tmp_path / "journal", None, **EXIT_SECONDS)
     stage.judge(program, experiment, outcome, tmp_path / "journal")
 
 
@@ -225,7 +225,7 @@ def test_every_third_request_fails(name: str, kind: Kind, stage: Stage, tmp_path
     fault = _fault(kind)
     with FaultProxy(stage.server.url) as proxy:
         proxy.inject(fault)
-        outcome = execute(program, proxy.url, experiment, tmp_path, tmp_path / "journal", **EXIT_SECONDS)
+        outcome = execute(program, proxy.url, experiment, tmp_path, tmp_path / "journal", None, **EXIT_SECONDS)
         assert proxy.failed[fault], "nothing failed"
         proxy.heal()
         stage.judge(program, experiment, outcome, tmp_path / "journal")

@@ -26,8 +26,8 @@ def enable(folder: str | os.PathLike[str]) -> None:
     ):  # stores that MLflow made before are made anew
         registry = getattr(sys.modules.get(name), attribute, None)
         cached = getattr(type(registry), "_get_store_with_resolved_uri", None)
-        if hasattr(cached, "cache_clear"):
-            cached.cache_clear()
+        if clear := getattr(cached, "cache_clear", None):
+            clear()
 
 
 def flush(seconds: float = 60.0) -> bool:

@@ -245,7 +245,7 @@ class Delivery:
             except ServerAway as error:
                 answer, may_pass = str(error.message), True
             except Exception as error:  # the server refuses, or a storage in one of its ways
-                answer, may_pass = _in_one_line(error), not isinstance(error, MlflowException | OSError)
+                answer, may_pass = _in_one_line(error), not isinstance(error, MlflowException)
             takes_others = self._ask(request.operations[0].subject, request)
             if len(request.entries) > 1:
                 if takes_others:  # one of them is at fault

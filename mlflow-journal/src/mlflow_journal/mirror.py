@@ -152,8 +152,8 @@ class Mirror:
         if run.inputs:
             state.datasets = list(run.inputs.dataset_inputs)
             state.model_inputs = list(getattr(run.inputs, "model_inputs", None) or [])
-        if getattr(run, "outputs", None):
-            state.model_outputs = list(run.outputs.model_outputs)
+        if outputs := getattr(run, "outputs", None):
+            state.model_outputs = list(outputs.model_outputs)
         with self._mutex:
             self._keep(info.run_id, state)
 

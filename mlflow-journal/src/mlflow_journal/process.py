@@ -18,6 +18,7 @@ from mlflow_journal.identities import Identities
 from mlflow_journal.journal import Journal
 from mlflow_journal.kept import KeptFiles
 from mlflow_journal.mirror import Mirror
+from mlflow_journal.offset import read_offset
 from mlflow_journal.operations import LogArtifact, Operation, Target
 from mlflow_journal.sender import Sender
 from mlflow_journal.server import Server, patience, redact
@@ -27,6 +28,7 @@ T = TypeVar("T")
 #: After a read has found the server away, the next ones do not ask for so long.
 AWAY_SECONDS = 5.0
 MOST_WRITTEN = 10_000
+POLL_SECONDS = 0.02  # between two looks at the journal of the parent process
 
 
 class Process:
@@ -40,7 +42,6 @@ class Process:
     def __init__(self, address: str, settings: Settings) -> None:
         self.address, self.settings = address, settings
         self.folder = address_folder(settings.folder, address)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.server = Server(address)
         self.identities = Identities(self.folder)
         self.mirror = Mirror(self.identities)
@@ -49,6 +50,7 @@ class Process:
         self.warned_full = False
         self._journal: Journal | None = None
         self._written: dict[str, Position] = {}
+        self._parents: tuple[Path, dict[str, Position]] | None = None  # what the parent had not sent at the fork
         self._mutex = threading.Lock()
         self._away_at = -AWAY_SECONDS  # when a read found the server away, by the monotonic clock
 
@@ -111,9 +113,11 @@ class Process:
 
     def flush(self, *subjects: str, seconds: float) -> bool:
         """Wait until what is pending for these has arrived, or is refused; false: the server is away, or slow."""
+        names = {name for subject in subjects for name in (subject, self.identities.canonical(subject))}
+        if self._parents is not None and not self._parent_has_sent(names, seconds):
+            return False
         if self._journal is None:
             return True
-        names = {name for subject in subjects for name in (subject, self.identities.canonical(subject))}
         position = max((self._written.get(name, Position(0, 0)) for name in names), default=Position(0, 0))
         return self._journal.position >= position or self.sender.wait(position, seconds)
 
@@ -179,7 +183,23 @@ class Process:
         """For a child process: the same address, with nothing of its own yet."""
         child = Process(self.address, self.settings)
         child.mirror = self.mirror.after_fork(child.identities)
+        if self._journal is not None:
+            pending = {name: end for name, end in self._written.items() if end > self._journal.position}
+            child._parents = (self._journal.folder, pending) if pending else None
         return child
+
+    def _parent_has_sent(self, names: set[str], seconds: float) -> bool:
+        """Wait until the parent has sent what it had written of these when it forked: this process may read it."""
+        assert self._parents is not None
+        folder, pending = self._parents
+        until = time.monotonic() + seconds
+        for name in names & pending.keys():
+            while folder.is_dir() and read_offset(folder, 0, Position(sys.maxsize, 0)) < pending[name]:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(POLL_SECONDS)
+            pending.pop(name, None)
+        return True
 
     def _what_is_left(self, journal: Journal) -> str:
         if journal.is_empty:
@@ -200,6 +220,7 @@ class Process:
         about = {"address": redact(self.address), "pid": os.getpid(), "program": " ".join(sys.argv[:1])}
         name = f"j-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             return Journal(self.folder / name, about, self.settings.max_bytes, sync_always=self.settings.sync_always)
         except OSError as error:
             raise JournalFull(

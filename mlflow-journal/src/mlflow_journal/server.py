@@ -7,7 +7,7 @@ MLflow repeats a call for about four minutes before it raises. Here a call eithe
 import json
 import posixpath
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -132,19 +132,22 @@ class Server:
         """Send plain JSON to MLflow's API 2.0, without the detour by way of protobuf."""
         return call(self.store.get_host_creds, f"/api/2.0/mlflow/{path}", "POST", body)
 
-    def upload(self, artifact_uri: str, local: Path, folder: str) -> None:
-        """Upload one file into ``folder`` of an artifact root, and look that it is there in its whole size.
+    def upload(self, artifact_uri: str, files: Iterable[Path], folder: str) -> None:
+        """Upload files into one ``folder`` of an artifact root, and look that each is there in its whole size.
 
         Raises:
-            ServerAway: it is not there.
+            ServerAway: one is not there.
         """
         repository = builtin_repository(artifact_uri, self.address)
-        _put(repository, local, folder)
-        path = posixpath.join(folder, local.name) if folder else local.name
-        there = {found.path: found.file_size for found in repository.list_artifacts(folder or None)}
-        if path not in there or (there[path] is not None and there[path] != local.stat().st_size):
-            found = there.get(path, "nothing")
-            raise ServerAway(f"{path} was uploaded with {local.stat().st_size} bytes, but {found} is there")
+        sizes: dict[str, int] = {}
+        for local in files:
+            _put(repository, local, folder)
+            sizes[local.name] = local.stat().st_size
+        there = _sizes(repository, folder)
+        for name, size in sizes.items():
+            if name not in there or (there[name] is not None and there[name] != size):
+                found = f"{there[name]} bytes are" if name in there else "nothing is"
+                raise ServerAway(f"{posixpath.join(folder, name)} was uploaded with {size} bytes, but {found} there")
 
 
 def builtin_repository(artifact_uri: str, address: str) -> ArtifactRepository:
@@ -152,6 +155,17 @@ def builtin_repository(artifact_uri: str, address: str) -> ArtifactRepository:
     from mlflow_journal.plugin import builtin_artifacts
 
     return builtin_artifacts(artifact_uri, address)
+
+
+def _sizes(repository: ArtifactRepository, folder: str) -> dict[str, int | None]:
+    """What lies in a folder of an artifact root, with its sizes in bytes where they are known."""
+    endpoint = "/mlflow-artifacts/artifacts"
+    if not isinstance(repository, HttpArtifactRepository) or endpoint not in repository.artifact_uri:
+        return {posixpath.basename(file.path): file.file_size for file in repository.list_artifacts(folder or None)}
+    url, _, root = repository.artifact_uri.partition(endpoint)
+    path = posixpath.join(root.strip("/"), folder) if folder else root.strip("/")
+    found = call(partial(get_default_host_creds, url), endpoint, "GET", {"path": path}).get("files", [])
+    return {posixpath.basename(file["path"]): int(file["file_size"]) for file in found if "file_size" in file}
 
 
 def _put(repository: ArtifactRepository, local: Path, folder: str) -> None:

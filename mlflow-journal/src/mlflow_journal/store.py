@@ -68,6 +68,7 @@ class JournalStore(DirectStore):
     def __init__(self, address: str, settings: Settings) -> None:
         super().__init__(partial(get_default_host_creds, address))
         self.address, self.settings = address, settings
+        self._missing: set[str] = set()  # names of experiments of which this process was told that there are none
 
     @property
     def process(self) -> process.Process:
@@ -165,7 +166,17 @@ class JournalStore(DirectStore):
             _refuse("RESOURCE_ALREADY_EXISTS", f"Experiment '{name}' already exists.")
         made = CreateExperiment(new_provisional(CreateExperiment), name, artifact_location, _findable(given))
         server = self.process.server
-        return self._create(made, lambda: made.make(server, tried=CREATION_TAG in given), lambda: made.provisional)
+
+        def make() -> str:
+            try:
+                return made.make(server, tried=CREATION_TAG in given)
+            except RestException as error:
+                found = server.store.get_experiment_by_name(name) if name in self._missing else None
+                if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None or CREATION_TAG not in found.tags:
+                    raise
+                return str(found.experiment_id)  # made since by a journal: of a process that has ended, or of another
+
+        return self._create(made, make, lambda: made.provisional)
 
     def create_run(self, experiment_id: Any, user_id: Any, start_time: Any, tags: Any, run_name: Any) -> Run:
         """A run; with a provisional id where the server is away."""
@@ -284,6 +295,8 @@ class JournalStore(DirectStore):
             found = super(JournalStore, self).get_experiment_by_name(experiment_name)
             if found is not None:
                 here.mirror.learn_experiment(found)
+            else:
+                self._missing.add(experiment_name)
             return found
 
         try:
@@ -292,6 +305,8 @@ class JournalStore(DirectStore):
             found = here.mirror.experiment_by_name(experiment_name)
             if found is None and not self.settings.provisional:
                 raise
+            if found is None:
+                self._missing.add(experiment_name)
             return found
 
     def get_metric_history(self, run_id: str, metric_key: str, max_results: Any = None, page_token: Any = None) -> Any:

@@ -60,11 +60,14 @@ class LogArtifact(Operation):
         """Upload what is not there yet, and look that it has arrived."""
         payload = target.payloads.find(self.payload)
         root = real_root(self.artifact_uri, target)
+        folders: dict[str, list[Path]] = {}
         for path in tree_files(payload):
             name_ids(path, target)
             inner = "" if path == payload else path.parent.relative_to(payload).as_posix()
             folder = posixpath.join(self.folder, "" if inner == "." else inner).rstrip("/")
-            target.server.upload(root, path, folder)
+            folders.setdefault(folder, []).append(path)
+        for folder, paths in folders.items():
+            target.server.upload(root, paths, folder)
 
 
 def real_root(artifact_uri: str, target: Target) -> str:

@@ -26,7 +26,7 @@ class Operation(ABC):
     #: Whether a power cut must not lose it once its call has returned.
     forced: ClassVar[bool] = False
     #: Whether it may take the place of an older one.
-    superseding: bool = False
+    superseding: ClassVar[bool] = False
 
     @property
     @abstractmethod
