@@ -215,9 +215,14 @@ def _fault(kind: Kind) -> Fault:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", PROGRAM_LIST)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if name == "plain_loop" else pytest.mark.exhaustive)
+        for name in PROGRAM_LIST
+    ],
+)
 def test_every_third_request_fails(name: str, kind: Kind, stage: Stage, tmp_path: Path) -> None:
     program = _program(name)
     experiment = _experiment(program)
