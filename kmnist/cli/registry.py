@@ -81,6 +81,8 @@ def promote(
 
     client, screen = connect(tracking_uri, make=False), Printer()
     set_threads(threads)
+    if name == registry.SAMPLE_MODEL:
+        dataset = dataset or registry.SAMPLE
     trained = None if dataset or name in DATASETS else registry.trained_with(client, name, version)
     reading: Reading = trained.reading if trained else {}
     data = load_dataset(dataset or (trained.dataset if trained else name), data_dir, **reading)

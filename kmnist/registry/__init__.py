@@ -9,9 +9,11 @@ be asked.
 from kmnist.registry.aliases import Rollback, promote, rollback
 from kmnist.registry.initial import fetch_initial
 from kmnist.registry.load import Fetched, fetch, fetch_network, identity, load_model, load_network, named_version
-from kmnist.registry.versions import find_best, list_versions, register, tag_version, trained_with
+from kmnist.registry.versions import SAMPLE, SAMPLE_MODEL, find_best, list_versions, register, tag_version, trained_with
 
 __all__ = [
+    "SAMPLE",
+    "SAMPLE_MODEL",
     "Fetched",
     "Rollback",
     "fetch",

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -27,6 +27,7 @@ from kmnist.registry.server import asked, look_up, look_up_version, require_acti
 from kmnist.tracking.read import all_experiments, full_run_id, read_run, search_all, search_all_models
 
 DEFAULT_NAME = "kmnist"
+SAMPLE, SAMPLE_MODEL = "sample", "kmnist-sample"  # the drawn sample, and the registered model of what learnt it
 DESCRIPTION = (
     "{title}. Served, and as mlflow.pyfunc: pictures (base64 text, or pixels 0..255 of shape (N, {height}, {width})) "
     "to characters with probabilities. As mlflow.pytorch: pixels to log-probabilities (N, {classes})."
@@ -55,20 +56,19 @@ class Version:
 def register(client: MlflowClient, run_id: str) -> ModelVersion:
     """Make a version from a run's logged model, of the registered model that is named as the run's data set.
 
-    The same run again gives the version that it has.
+    What learnt the drawn sample is ``kmnist-sample``. The same run again gives the version that it has.
 
     Raises:
-        ModelError: there is no such run, it is deleted, it has no model, or it was not trained on a data set that is
-            one.
+        ModelError: there is no such run, it is deleted, it has no model, or it is not one of ours.
         TrackingError: the server does not answer.
     """
     entity = _run(client, full_run_id(client, run_id))
     run_id, run = entity.info.run_id, read_run(entity)
-    if not run.dataset or run.dataset == "sample":
-        raise ModelError(f"run {run_id} was trained on {run.dataset or 'nothing of ours'}, which is not registered")
+    if not run.dataset:
+        raise ModelError(f"run {run_id} is not a training of kmnist, so its model is not registered")
     model = _logged_model(client, entity)
     tags, described = _describe(run)
-    name = run.dataset
+    name = SAMPLE_MODEL if run.dataset == SAMPLE else run.dataset
     if look_up(lambda: client.get_registered_model(name)) is None:
         with asked():
             try:
@@ -146,22 +146,26 @@ def find_best(client: MlflowClient, name: str) -> str:
         raise ModelError(f"study {name!r} has not confirmed its best settings yet: kmnist tune --study {name}")
     for experiment in experiments:
         if experiment.name == name:
-            if best := _best_of(client, experiment.experiment_id):
-                return best
-            raise ModelError(f"no run of the experiment {name!r} has a model that was trained on a published data set")
+            for wanted in (lambda run: run.is_official, lambda run: run.dataset == SAMPLE):
+                if best := _best_of(client, experiment.experiment_id, wanted):
+                    return best
+            raise ModelError(
+                f"no run of the experiment {name!r} has a model that was trained on a published data set, or on the "
+                "sample; name the run: kmnist register RUN_ID"
+            )
     there = ", ".join(experiment.name for experiment in experiments)
     raise ModelError(f"there is no study and no experiment {name!r}; the experiments are: {there}")
 
 
-def _best_of(client: MlflowClient, experiment_id: str) -> str | None:
-    """The run whose model was best on validation, of those that are not deleted and could be registered."""
+def _best_of(client: MlflowClient, experiment_id: str, wanted: Callable[[TrackedRun], bool]) -> str | None:
+    """The run whose model was best on validation, of those that are not deleted and are wanted."""
     with asked():
         models = search_all_models(client, experiment_id, record.metric(record.VALID, "accuracy"))
         while some := [model.source_run_id for model in islice(models, LOOKED_AT) if model.source_run_id]:
             listed = ", ".join(f"'{run_id}'" for run_id in some)
             found = search_all(client, [experiment_id], f"attributes.run_id IN ({listed})")
-            official = {run.info.run_id for run in found if read_run(run).is_official}
-            if best := next((run_id for run_id in some if run_id in official), None):
+            chosen = {run.info.run_id for run in found if wanted(read_run(run))}
+            if best := next((run_id for run_id in some if run_id in chosen), None):
                 return str(best)
     return None
 
@@ -189,13 +193,18 @@ def tag_version(client: MlflowClient, version: ModelVersion, tags: Mapping[str, 
 
 
 def list_versions(client: MlflowClient, name: str = DEFAULT_NAME) -> list[Version]:
-    """Every version of a registered model, the newest first; none if nothing was registered.
+    """Every version of a registered model, the newest first; none if nothing at all was registered.
 
     Raises:
+        ModelError: there is no such registered model, but others are.
         TrackingError: the server does not answer.
     """
     registered = look_up(lambda: client.get_registered_model(name))
     if registered is None:
+        with asked():
+            there = ", ".join(sorted(found.name for found in client.search_registered_models()))
+        if there:
+            raise ModelError(f"there is no registered model {name!r}; there are: {there} (--name)")
         return []
     aliases: dict[str, list[str]] = {}
     for alias, number in registered.aliases.items():
