@@ -233,10 +233,11 @@ def test_the_commands_end_in_a_line(
             assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_server_that_is_gone_is_told_soon() -> None:
+def test_a_server_that_is_gone_is_told_soon(tmp_path: Path) -> None:
     """In a process of its own, where nothing has been imported that would hurry MLflow."""
     environment = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW_")}
-    command = ["predict", "x.png", "--tracking-uri", f"http://127.0.0.1:{free_port()}"]
+    (tmp_path / "x.png").touch()
+    command = ["predict", str(tmp_path / "x.png"), "--tracking-uri", f"http://127.0.0.1:{free_port()}"]
     done = subprocess.run(
         [sys.executable, "-m", "kmnist", *command],
         capture_output=True,

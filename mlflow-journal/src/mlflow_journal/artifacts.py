@@ -4,15 +4,16 @@ import os
 import posixpath
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlflow.entities import FileInfo
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artifact_path
 
 from mlflow_journal import process
-from mlflow_journal.errors import ServerAway, Unresolved, Unsendable
+from mlflow_journal.errors import JournalError, ServerAway, Unresolved, Unsendable
 from mlflow_journal.journal import read_unsent
 from mlflow_journal.operations import LogArtifact, Target, operation
 from mlflow_journal.operations.artifact import real_root
@@ -20,6 +21,7 @@ from mlflow_journal.payloads import tree_files
 from mlflow_journal.server import CONNECT_SECONDS, builtin_repository
 from mlflow_journal.settings import Settings
 
+T = TypeVar("T")
 FLUSH_SECONDS = 30.0  # that a read waits for uploads, while they go on
 
 
@@ -59,7 +61,7 @@ class JournalArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow has 
         """
         kept, folder = self.process.kept, path or ""
         try:
-            found = list(self._sent().list_artifacts(path))
+            found = self._read(lambda sent: list(sent.list_artifacts(path)))
         except (ServerAway, Unresolved):
             known = kept.listing(self.artifact_uri, folder)
             if known is None:
@@ -72,7 +74,7 @@ class JournalArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow has 
     def download_artifacts(self, artifact_path: str, dst_path: str | None = None) -> str:
         """A file or folder as a local copy; where the server is away, of what is pending or kept."""
         try:
-            return str(self._sent().download_artifacts(artifact_path, dst_path))
+            return self._read(lambda sent: str(sent.download_artifacts(artifact_path, dst_path)))
         except (ServerAway, Unresolved):
             inside = {
                 path: source
@@ -96,6 +98,23 @@ class JournalArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow has 
         """Delete on the server, after what is pending has arrived."""
         self._sent().delete_artifacts(artifact_path)
 
+    def _read(self, question: Callable[[ArtifactRepository], T]) -> T:
+        """Ask MLflow's own repository; where a connection breaks in the middle, once more.
+
+        Raises:
+            ServerAway, Unresolved: it cannot answer now.
+            RestException: it refuses.
+        """
+        for tries_left in (1, 0):
+            try:
+                return question(self._sent())
+            except (JournalError, RestException):
+                raise
+            except (MlflowException, OSError) as error:  # OSError: as requests have it
+                if not tries_left:
+                    raise ServerAway(f"the artifacts cannot be read: {error}") from error
+        raise AssertionError("unreachable")
+
     def _sent(self) -> ArtifactRepository:
         """MLflow's own repository, once it has what is pending.
 
@@ -111,10 +130,11 @@ class JournalArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow has 
             root = here.ask(
                 lambda: real_root(uri, Target(here.server, here.identities, None)),  # type: ignore[arg-type]
                 CONNECT_SECONDS,
+                repeat=True,  # a connection that broke once is no outage
             )
         else:
             root = self.artifact_uri
-            here.ask(lambda: here.server.store.search_experiments(max_results=1), CONNECT_SECONDS)
+            here.ask(lambda: here.server.store.search_experiments(max_results=1), CONNECT_SECONDS, repeat=True)
         return builtin_repository(root, self._address)
 
     def _pending(self) -> dict[str, Path]:
