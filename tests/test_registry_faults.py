@@ -220,6 +220,7 @@ def test_the_commands_end_in_a_line(
     kind: Kind, proxy: FaultyServer, client: MlflowClient, runs: list[str], kmnist_command: Command
 ) -> None:
     registered(client, runs)
+    Path("x.png").touch()
     for faulty in ("/registered-models/|/model-versions/", "/runs/", "/experiments/search"):
         for command in (("models",), ("register", runs[0]), ("rollback",), ("predict", "x.png")):
             proxy.heal()
