@@ -4,6 +4,7 @@ import os
 import signal
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ from kmnist import output
 from kmnist.config import TrainConfig
 from kmnist.settings import describe, to_text
 
+LOOK_SECONDS = 0.5  # between two looks at whether mlflow run has ended
 START = "KMNIST_UNDER_MLFLOW_RUN=1 exec python -m kmnist"
 HEADER = """\
 # The MLflow Project. Written by `kmnist mlproject` from the settings: change them there, not here.
@@ -95,6 +97,7 @@ def enter(words: list[str]) -> Path:
 
 
 def _end_with(runner: psutil.Process) -> None:
-    runner.wait()
+    while os.getppid() == runner.pid:  # its end makes us another's child, even before anybody has asked how it ended
+        time.sleep(LOOK_SECONDS)
     if not output.is_ending():  # a terminal tells all processes of Ctrl-C
         os.kill(os.getpid(), signal.SIGTERM)
