@@ -196,7 +196,8 @@ def test_an_outage_at_any_of_its_requests_is_told_in_a_line_and_the_next_reap_do
         silent_run(client)
         assert kmnist_command(*command).returncode == 0
         paths = {re.sub(r"\?.*", "", name) for name in proxy.requests}
-        assert len(paths) >= 4
+        assert len(paths) >= 5
+        paths.remove("GET /version")  # which a proxy may refuse: the version is then not known, and all else works
         for path in sorted(paths):
             for kind in KINDS:
                 proxy.heal()
