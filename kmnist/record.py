@@ -56,6 +56,8 @@ TRIAL_COLUMNS = (
     *("run_id", "reason"),
 )
 
+SHORTEST_ID = 4  # characters of a run's id that may stand for all of it
+
 #: MLflow's own: ``mlflow run`` makes its run there before we are started, and a run cannot be moved. So that all runs
 #: are found in one place, however they were begun.
 DEFAULT_EXPERIMENT = "Default"

@@ -19,12 +19,12 @@ from pydantic.fields import FieldInfo
 from kmnist.config import TrainConfig
 from kmnist.errors import CheckpointError, SettingError
 from kmnist.models.families import DEFAULT_ARCH, FAMILIES, NetSettings
+from kmnist.record import SHORTEST_ID
 from kmnist.settings import describe, shorten, to_text
 from kmnist.settings.choice import Choice
 from kmnist.tuning.definition import Budget, Method
 
 MOST_CHARACTERS = 100_000  # of a file of settings
-SHORTEST_ID = 4  # characters of a run's id that may stand for all of it
 
 
 def _can_be_looked_at(kind: Any, folder: Path) -> None:

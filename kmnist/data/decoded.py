@@ -10,10 +10,10 @@ import numpy as np
 
 from kmnist.cores import available_cores
 from kmnist.data.forms.found import Item, Read
-from kmnist.data.pixels import check_range, resized, size_of
+from kmnist.data.pixels import check_range, size_of
 from kmnist.data.reading import FULL_INK, Reading
 from kmnist.errors import DataError, KmnistError, in_one_line
-from kmnist.pictures.read import COLOURED, Gray, quiet_decoders, read_file, read_with_mode
+from kmnist.pictures.read import COLOURED, Gray, quiet_decoders, read_file, read_with_mode, resized
 from kmnist.pictures.small_png import read_small_png
 
 BATCH = 512  # pictures that a process is handed at once

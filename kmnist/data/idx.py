@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from kmnist.data.forms.lfs import BEGIN, is_pointer
+from kmnist.data.forms.lfs import BEGIN, is_pointer, pointer
 from kmnist.data.images import Pixels
 from kmnist.errors import DataError
 
@@ -41,9 +41,7 @@ def _open(path: Path) -> Iterator[tuple[tuple[int, ...], np.dtype[Any], BinaryIO
         with path.open("rb") as file:
             begin = file.peek(len(BEGIN))
             if is_pointer(begin):
-                raise DataError(
-                    f"{path} is a Git LFS pointer, not the file itself: `git lfs pull` in its repository fetches it"
-                )
+                raise pointer(path)
             with gzip.open(file) if begin[:2] == b"\x1f\x8b" else nullcontext(file) as values:
                 magic = values.read(4)
                 if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= 4:

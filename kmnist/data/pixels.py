@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from kmnist.data.images import Pixels
 from kmnist.data.reading import FULL_INK, Reading
 from kmnist.errors import DataError
+from kmnist.pictures.read import resized
 
 AT_ONCE = 1_024  # pictures
 RED, GREEN, BLUE = 19_595, 38_470, 7_471  # of 65,536: ITU-R BT.601, as Pillow computes gray
@@ -106,15 +106,6 @@ def size_of(reading: Reading) -> tuple[int, int] | None:
     """(H, W) to resize to, where that is asked for."""
     resize = reading.get("resize", ())
     return (resize[0], resize[-1]) if resize else None
-
-
-def resized(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """A picture (H, W) brought to another size; its proportions become those of the frame."""
-    if picture.shape == size:
-        return picture
-    smaller = size[0] * size[1] < picture.size
-    way = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), way))
 
 
 def _gray(pictures: Pixels) -> Pixels:

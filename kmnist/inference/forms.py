@@ -1,12 +1,11 @@
 """From a picture that someone took to what the training images of a data set look like, whichever they are."""
 
 import numpy as np
-from PIL import Image
 
 from ..data.spec import KMNIST, WHOLE_PICTURE, DataSpec, PictureForm
 from ..errors import NothingDrawn, PictureError
 from ..pictures.look import look_at
-from ..pictures.read import Gray
+from ..pictures.read import Gray, resized
 from .pictures import WORKED_SIDE, cropped, ink_of, is_photograph, to_kmnist
 from .small import NOTHING_DRAWN, frame, ink_levels
 
@@ -36,7 +35,7 @@ def prepare_picture(picture: Gray, spec: DataSpec, *, raw: bool = False) -> Gray
     if not picture.size:
         raise NothingDrawn(f"{picture.shape[1]} x {picture.shape[0]} pixels: there is nothing to see")
     if spec.form.kind == WHOLE_PICTURE:
-        return _resized(picture, spec.shape)
+        return resized(picture, spec.shape)
     return _as_ink(picture, spec.shape, spec.form)
 
 
@@ -61,7 +60,7 @@ def _reduced(picture: Gray) -> Gray:
     if scale <= 1:
         return picture
     height, width = (max(round(side / scale), 1) for side in picture.shape)
-    return _resized(picture, (height, width))
+    return resized(picture, (height, width))
 
 
 def _is_clean(picture: Gray) -> bool:
@@ -88,14 +87,6 @@ def _placed(character: Gray, shape: tuple[int, int], form: PictureForm) -> Gray:
             at[axis] = min(max(round(shape[axis] / 2 - middle), 0), shape[axis] - inner[axis])
     placed[at[0] : at[0] + inner[0], at[1] : at[1] + inner[1]] = small
     return placed
-
-
-def _resized(picture: Gray, shape: tuple[int, int]) -> Gray:
-    if picture.shape == shape:
-        return picture
-    smaller = shape[0] * shape[1] < picture.size
-    way = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(picture).resize((shape[1], shape[0]), way))
 
 
 def _raw(picture: Gray, shape: tuple[int, int]) -> Gray:

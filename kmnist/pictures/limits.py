@@ -6,6 +6,7 @@ from ..errors import PictureError
 
 MOST_PIXELS = 50_000_000  # a photograph has 12 to 50 million
 MOST_BYTES = 200_000_000  # of a file; one with so many pixels has 20 to 150 million
+TOO_LARGE = f"a file of more than {MOST_BYTES:,} bytes; shrink the picture"
 MOST_UNPACKED = 100  # times its packed size, of what is not small; pictures shrink to a half or a tenth
 SMALL = 10_000_000  # bytes
 MOST_SCANS = 100  # of a JPEG; a progressive one has about 10, and each costs a pass over all pixels
@@ -22,7 +23,7 @@ def check_content(content: bytes) -> None:
         PictureError: it is too large, or has more comments than picture.
     """
     if len(content) > MOST_BYTES:
-        raise PictureError(f"a file of more than {MOST_BYTES:,} bytes; shrink the picture")
+        raise PictureError(TOO_LARGE)
     if content[:4] == b"GIF8" and _first_frame(content) > MOST_COMMENTS:
         raise PictureError(f"a GIF of more than {MOST_COMMENTS:,} bytes before its first frame; save it anew")
     if content[:2] == b"\xff\xd8" and (parts := content.count(b"Exif\0\0")) > MOST_EXIF:

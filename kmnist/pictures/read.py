@@ -88,6 +88,15 @@ def quiet_decoders() -> None:
     warnings.filterwarnings("ignore", "Reading `.npy` or `.npz`")
 
 
+def resized(picture: Gray, size: tuple[int, int]) -> Gray:
+    """A picture (H, W) brought to another size; its proportions become those of the frame."""
+    if picture.shape == size:
+        return picture
+    smaller = size[0] * size[1] < picture.size
+    way = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), way))
+
+
 def _to_gray(image: Image.Image) -> Gray:
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):  # PIL would cut 16 bits off at 255
         return _reduced_to_8_bits(image)

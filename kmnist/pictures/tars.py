@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from kmnist.errors import PictureError
-from kmnist.pictures.formats import SUFFIXES
-from kmnist.pictures.limits import MOST_BYTES, MOST_UNPACKED, SMALL
+from kmnist.pictures.limits import MOST_BYTES, MOST_UNPACKED, SMALL, TOO_LARGE
 from kmnist.pictures.skipped import Skipped
-from kmnist.pictures.walk import MOST_SUFFIX, OF_MACOS, is_of_macos, suffix
+from kmnist.pictures.walk import is_picture
 
 
 def is_tar(name: str) -> bool:
@@ -50,12 +49,10 @@ def _members(
         if not member.isreg() or member.issparse():
             if not member.isdir():
                 skipped.add(member.name, "members that are no plain files")
-        elif is_of_macos(member.name):
-            skipped.add(member.name, OF_MACOS)
-        elif suffix(member.name) not in SUFFIXES:
-            skipped.add(member.name, suffix(member.name)[:MOST_SUFFIX] or "without an ending")
+        elif not is_picture(member.name, skipped):
+            pass
         elif member.size > MOST_BYTES:
-            yield member.name, PictureError(f"a file of more than {MOST_BYTES:,} bytes; shrink the picture")
+            yield member.name, PictureError(TOO_LARGE)
         else:
             yield member.name, cast(BinaryIO, archive.extractfile(member)).read()
     # Python takes a header that it cannot read for the end.

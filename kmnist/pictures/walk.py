@@ -2,7 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
 
+from kmnist.pictures.formats import SUFFIXES
 from kmnist.pictures.skipped import Skipped
 
 MOST_SUFFIX = 12  # characters of a kind that is told
@@ -41,7 +44,7 @@ def walk(folder: str, wanted: Callable[[str], bool], skipped: Skipped) -> Iterat
                 elif wanted(entry.name):
                     names.append(entry.name)
                 else:
-                    skipped.add(entry.name, suffix(entry.name)[:MOST_SUFFIX] or "without an ending")
+                    skipped.add(entry.name, kind_of(entry.name))
     except OSError as error:
         yield error
     skipped.listed += len(names)
@@ -53,10 +56,37 @@ def walk(folder: str, wanted: Callable[[str], bool], skipped: Skipped) -> Iterat
         yield from walk(os.path.join(folder, name), wanted, skipped)  # noqa: PTH118
 
 
+def is_picture(name: str, skipped: Skipped) -> bool:
+    """Whether a member of an archive is read as a picture; ``skipped`` is told of the others."""
+    if is_of_macos(name):
+        skipped.add(name, OF_MACOS)
+    elif suffix(name) not in SUFFIXES:
+        skipped.add(name, kind_of(name))
+    else:
+        return True
+    return False
+
+
+def kind_of(name: str) -> str:
+    """What a file that is left out is told as."""
+    return suffix(name)[:MOST_SUFFIX] or "without an ending"
+
+
 def is_of_macos(path: str) -> bool:
     """Whether a file holds what macOS knows of another one: it has the name of a picture, and is none."""
     folder, _, name = path.rpartition("/")
     return name.startswith(APPLE_DOUBLE) or APPLE_FOLDER in folder.split("/")
+
+
+def nearest(path: Path) -> Path | None:
+    """Of a path at which nothing is, what lies there under the most similar name; looked for where folders end."""
+    while not path.parent.exists():
+        path = path.parent
+    try:
+        near = get_close_matches(path.name, os.listdir(path.parent), n=1)  # noqa: PTH208 - names only
+    except OSError:
+        near = []
+    return path.with_name(near[0]) if near else None
 
 
 def suffix(name: str) -> str:

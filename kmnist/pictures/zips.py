@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kmnist.errors import PictureError
-from kmnist.pictures.formats import SUFFIXES
-from kmnist.pictures.limits import MOST_BYTES, MOST_UNPACKED, SMALL
+from kmnist.pictures.limits import MOST_BYTES, MOST_UNPACKED, SMALL, TOO_LARGE
 from kmnist.pictures.skipped import Skipped
-from kmnist.pictures.walk import MOST_SUFFIX, OF_MACOS, is_of_macos, suffix
+from kmnist.pictures.walk import is_picture
 
 ENCRYPTED = 0x1  # of a member's flags: 4.4.4 of APPNOTE.TXT
 READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack without limit
@@ -24,7 +23,8 @@ def read_zip(path: Path, skipped: Skipped) -> Iterator[tuple[str, bytes | Pictur
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if _is_picture(member, skipped)]
+            files = (member for member in archive.infolist() if not member.is_dir())
+            members = [member for member in files if is_picture(member.filename, skipped)]
             # Members can share their bytes, so that each alone promises little.
             promised, size = sum(member.file_size for member in members), path.stat().st_size
             if promised > max(SMALL, MOST_UNPACKED * size):
@@ -39,22 +39,9 @@ def read_zip(path: Path, skipped: Skipped) -> Iterator[tuple[str, bytes | Pictur
         raise PictureError(f"damaged zip file ({str(error) or type(error).__name__})") from None
 
 
-def _is_picture(member: zipfile.ZipInfo, skipped: Skipped) -> bool:
-    name = member.filename
-    if member.is_dir():
-        return False
-    if is_of_macos(name):
-        skipped.add(name, OF_MACOS)
-        return False
-    if suffix(name) not in SUFFIXES:
-        skipped.add(name, suffix(name)[:MOST_SUFFIX] or "without an ending")
-        return False
-    return True
-
-
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | PictureError:
     if member.file_size > MOST_BYTES:
-        return PictureError(f"a file of more than {MOST_BYTES:,} bytes; shrink the picture")
+        return PictureError(TOO_LARGE)
     if member.flag_bits & ENCRYPTED:
         return PictureError("it needs a password; unpack the archive first")
     if member.compress_type not in READ:

@@ -5,7 +5,6 @@ What is decoded and how is not decided here: a file of one picture is not even o
 
 import os
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +16,7 @@ from kmnist.pictures.formats import SUFFIXES
 from kmnist.pictures.limits import MOST_BYTES
 from kmnist.pictures.skipped import Skipped
 from kmnist.pictures.tars import is_tar, read_tar
-from kmnist.pictures.walk import suffix, walk
+from kmnist.pictures.walk import nearest, suffix, walk
 from kmnist.pictures.zips import read_zip
 from kmnist.prediction.arrays import read_arrays
 from kmnist.prediction.picture import Picture
@@ -70,14 +69,8 @@ def check_there(sources: list[str]) -> None:
 
 def no_such_file(path: str) -> str:
     """What to say of a path at which nothing is: the nearest name that there is."""
-    first = Path(path)
-    while not first.parent.exists():
-        first = first.parent
-    try:
-        near = get_close_matches(first.name, os.listdir(first.parent), n=1)  # noqa: PTH208 - names only
-    except OSError:
-        near = []
-    return "No such file or directory" + (f"; did you mean {shown(str(first.with_name(near[0])))}?" if near else "")
+    near = nearest(Path(path))
+    return "No such file or directory" + (f"; did you mean {shown(str(near))}?" if near else "")
 
 
 def _is_there(path: str) -> bool:

@@ -21,7 +21,7 @@ from kmnist.network import SavedNetwork, build_from
 from kmnist.network import load_network as read_network
 from kmnist.record import ANY_MODEL
 from kmnist.registry.files import digest_files, download, download_version
-from kmnist.registry.server import asked, look_up, look_up_version
+from kmnist.registry.server import asked, look_up, look_up_version, registered_names
 from kmnist.registry.signature import DIGEST, check_certified, check_digest, check_signature
 from kmnist.tracking.connect import open_client
 from kmnist.tracking.publish import is_ours
@@ -167,9 +167,8 @@ def find_version(client: MlflowClient, name: str, alias: str | None, number: str
     """
     registered = look_up(lambda: client.get_registered_model(name))
     if registered is None:
-        with asked():
-            names = ", ".join(found.name for found in client.search_registered_models())
-        raise ModelError(f"there is no registered model {name!r}; there are: {names or 'none; kmnist register RUN_ID'}")
+        names = registered_names(client) or "none; kmnist register RUN_ID"
+        raise ModelError(f"there is no registered model {name!r}; there are: {names}")
     if alias and alias not in registered.aliases:
         there = ", ".join(f"{name}@{alias} (version {number})" for alias, number in registered.aliases.items())
         raise ModelError(f"{name!r} has no alias {alias!r}; there are: {there or 'none; kmnist promote'}")

@@ -41,6 +41,16 @@ def look_up_version(client: MlflowClient, name: str, number: str) -> ModelVersio
     return look_up(lambda: client.get_model_version(name, number)) if re.fullmatch("[0-9]{1,9}", number) else None
 
 
+def registered_names(client: MlflowClient) -> str:
+    """The names of all registered models, for a message; empty: there are none.
+
+    Raises:
+        TrackingError: the server does not answer.
+    """
+    with asked():
+        return ", ".join(found.name for found in client.search_registered_models())
+
+
 def require_active(run: Run) -> None:
     """See that a run is not deleted: MLflow gives those, too, and `mlflow gc` takes their models at any time.
 

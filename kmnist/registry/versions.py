@@ -23,7 +23,7 @@ from kmnist.errors import ModelError, TrackingError
 from kmnist.network import load_network
 from kmnist.record import TrackedRun
 from kmnist.registry.files import download
-from kmnist.registry.server import asked, look_up, look_up_version, require_active
+from kmnist.registry.server import asked, look_up, look_up_version, registered_names, require_active
 from kmnist.tracking.read import all_experiments, full_run_id, read_run, search_all, search_all_models
 
 DEFAULT_NAME = "kmnist"
@@ -201,9 +201,7 @@ def list_versions(client: MlflowClient, name: str = DEFAULT_NAME) -> list[Versio
     """
     registered = look_up(lambda: client.get_registered_model(name))
     if registered is None:
-        with asked():
-            there = ", ".join(sorted(found.name for found in client.search_registered_models()))
-        if there:
+        if there := registered_names(client):
             raise ModelError(f"there is no registered model {name!r}; there are: {there} (--name)")
         return []
     aliases: dict[str, list[str]] = {}

@@ -17,10 +17,9 @@ import requests
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, Run
 from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
-from kmnist.addresses import redact
+from kmnist.addresses import local_folder, redact
 from kmnist.errors import TrackingError, root_reason
 
 #: Schemes of artifact locations whose packages MLflow leaves to the user: module, and how to get it.
@@ -66,7 +65,7 @@ def check_location(tracking_uri: str, location: str) -> None:
             f"{what}, and {server} cannot be reached from here ({reason}): it may be a name that only the tracking "
             f"server knows. Have it started with an address of its artifacts that is good everywhere, or {ANOTHER}"
         )
-    if (folder := _local(location)) and (reason := _not_writable(folder)):
+    if (folder := local_folder(location)) and (reason := _not_writable(folder)):
         raise ArtifactsElsewhere(f"{what}, which cannot be written from here ({reason}). {_way_out(tracking_uri)}")
 
 
@@ -82,7 +81,7 @@ def check_place(client: MlflowClient, run: Run) -> None:
     """
     uri, location = client.tracking_uri, run.info.artifact_uri
     check_location(uri, location)
-    folder = _local(location)
+    folder = local_folder(location)
     if folder is None:
         return
     if not uri.startswith("http"):
@@ -145,11 +144,6 @@ def _unreachable(server: str) -> str | None:
     except requests.RequestException as error:
         return redact(root_reason(error))[:200]
     return None
-
-
-def _local(location: str) -> Path | None:
-    """A location as a folder of this machine; ``None`` if it is none."""
-    return Path(local_file_uri_to_path(location)) if urlsplit(location).scheme in ("", "file") else None
 
 
 def _not_writable(folder: Path) -> str | None:

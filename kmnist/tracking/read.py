@@ -9,12 +9,12 @@ from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 from mlflow.store.entities.paged_list import PagedList
 
 from kmnist.errors import TrackingError
-from kmnist.record import TrackedRun
+from kmnist.record import SHORTEST_ID, TrackedRun
 from kmnist.tracking.connect import tracking_errors
 
 T = TypeVar("T")
 PAGE = 1000
-SHORT_ID = re.compile("[0-9a-f]{4,31}")  # the beginning of a run's id
+SHORT_ID = re.compile(f"[0-9a-f]{{{SHORTEST_ID},31}}")  # the beginning of a run's id
 
 
 def search_all(

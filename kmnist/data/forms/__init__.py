@@ -9,13 +9,12 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from kmnist.data.forms import folders, idx, npz, parquet, pixel_csv, table, tar
 from kmnist.data.forms.found import ArrayPart, Found, Part, PicturePart
 from kmnist.errors import DataError
-from kmnist.pictures.walk import suffix
+from kmnist.pictures.walk import nearest, suffix
 
 __all__ = ["FORMS", "ArrayPart", "Form", "Found", "Part", "PicturePart", "find_form"]
 
@@ -66,7 +65,8 @@ def find_form(path: Path) -> Found:
 
 def _what_is_there(path: Path) -> str:
     if not path.exists():
-        return f"there is no such file or folder{_near(path)}"
+        near = nearest(path) if path.parent.is_dir() else None
+        return "there is no such file or folder" + (f"; did you mean {near}?" if near else "")
     if path.is_file():
         return f"it is a file of {path.stat().st_size:,} bytes{_begins(path)}"
     kinds: Counter[str] = Counter()
@@ -78,13 +78,6 @@ def _what_is_there(path: Path) -> str:
         return "the folder is empty"
     told = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(KINDS))
     return f"it holds {told}{', ...' if len(kinds) > KINDS else ''}"
-
-
-def _near(path: Path) -> str:
-    if not path.parent.is_dir():
-        return ""
-    near = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
-    return f"; did you mean {path.parent / near[0]}?" if near else ""
 
 
 def _begins(path: Path) -> str:

@@ -12,6 +12,11 @@ def is_pointer(content: bytes) -> bool:
     return content.startswith(BEGIN)
 
 
+def pointer(path: Path) -> DataError:
+    """What to say of one."""
+    return DataError(f"{path} is a Git LFS pointer, not the file itself: `git lfs pull` in its repository fetches it")
+
+
 def refuse_pointer(path: Path) -> None:
     """Before a file is read.
 
@@ -24,6 +29,4 @@ def refuse_pointer(path: Path) -> None:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
     if is_pointer(begin):
-        raise DataError(
-            f"{path} is a Git LFS pointer, not the file itself: `git lfs pull` in its repository fetches it"
-        )
+        raise pointer(path)
